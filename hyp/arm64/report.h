@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hypervisor's own channel to whoever started it: an area of its reserved memory that the host
+ * reads through the emulator's shared RAM (or from a memory dump). The guest has no mapping of it,
+ * so the numbers cannot be forged and the guest's console stays the guest's.
+ *
+ * One writer (the hypervisor), any number of readers; all fields little-endian, naturally aligned.
+ * Counters may be read at any time; the runs are valid once state is HYP_STATE_ENDED.
+ *
+ * Layout of RAM on QEMU virt (base 0x40000000), all of it described here and nowhere else:
+ *   + 0            QEMU's own boot stub
+ *   + 2 MiB        hypervisor image (Image header, text_offset 0), its data and stacks
+ *   + 8 MiB        this report, 4 MiB
+ *   + 12 MiB       pool for second-stage tables
+ *   + reserve      end of the hypervisor's memory = start of the guest's; guest kernel is here
+ */
+#ifndef HYP_REPORT_H
+#define HYP_REPORT_H
+
+#include <stage2/pgtable.h>
+
+#define HYP_RAM_BASE	  0x40000000ull
+#define HYP_IMAGE_BASE	  (HYP_RAM_BASE + 0x200000ull)
+#define HYP_REPORT_BASE	  (HYP_RAM_BASE + 0x800000ull)
+#define HYP_REPORT_SIZE	  0x400000ull
+#define HYP_POOL_BASE	  (HYP_REPORT_BASE + HYP_REPORT_SIZE)
+#define HYP_MAX_CPUS	  8
+
+/*
+ * Options, taken from /chosen/bootargs and removed before the guest sees them:
+ *   stage2.reserve=BYTES  size of the hypervisor's memory (needed; 2 MiB multiple)
+ *   stage2.pages=4k|block largest leaf (block)
+ *   stage2.test           offer the test hypercalls of tests/guest/abi.h
+ */
+static inline uint64_t hyp_reserve_size(uint64_t ram_size)
+{
+	uint64_t align = 0x200000;
+
+	return (0x1000000 + ram_size / 256 + align - 1) / align * align;
+}
+
+#define HYP_REPORT_MAGIC   0x3176706568327473ull /* "st2hepv1" */
+#define HYP_REPORT_VERSION 1
+
+enum hyp_state {
+	HYP_STATE_NONE,
+	HYP_STATE_STARTED, /* the hypervisor runs, the guest not yet */
+	HYP_STATE_RUNNING,
+	HYP_STATE_ENDED,
+};
+
+enum hyp_end {
+	HYP_END_NONE,
+	HYP_END_OFF,	/* guest: PSCI SYSTEM_OFF */
+	HYP_END_RESET,	/* guest: PSCI SYSTEM_RESET */
+	HYP_END_STUCK,	/* guest makes no progress: text says why */
+	HYP_END_ERROR,	/* hypervisor refused to start or go on: text says why */
+	HYP_END_CRASH,	/* hypervisor's own exception: text has the dump */
+};
+
+/* One handled stage-2 abort of a guest. Times are CNTPCT ticks. */
+struct hyp_fault {
+	uint64_t when; /* since the guest's start */
+	uint64_t gpa;
+	uint32_t ticks; /* at EL2: from exit to just before re-entry */
+	uint8_t kind;	/* enum s2_fault_kind */
+	uint8_t access; /* enum s2_access */
+	uint8_t level;	/* of the leaf that serves gpa now; 0xff: none (exit, retry) */
+	uint8_t what;	/* bits 0-1: cpu & 3; bit 6: walk (S1PTW); bit 7: device, not RAM */
+};
+
+/* A run of leaves that are contiguous in gpa and alike, as found at the end. */
+struct hyp_run {
+	uint64_t gpa;
+	uint64_t hpa;
+	uint64_t size;
+	uint8_t level;
+	uint8_t prot;
+	uint8_t type;
+	uint8_t young;
+	uint32_t leaves;
+};
+
+#define HYP_FAULTS 131072
+#define HYP_RUNS   16384
+
+struct hyp_report {
+	uint64_t magic; /* written last */
+	uint32_t version;
+	uint32_t state; /* enum hyp_state */
+	uint32_t end;	/* enum hyp_end */
+	uint32_t cpus;	/* started so far */
+	uint64_t timer_hz;
+	uint64_t guest_start; /* CNTPCT */
+	uint64_t guest_end;
+	uint64_t heartbeat; /* exits to EL2 of any kind, all CPUs */
+	uint64_t ram_base;  /* the guest's */
+	uint64_t ram_size;
+	uint64_t reserve_size;
+	uint32_t block_level;
+	uint32_t ipa_bits;
+	struct s2_cpu cpu;
+	uint64_t ram_faults;	/* aborts that a RAM slot served */
+	uint64_t device_faults; /* aborts that a device slot served */
+	uint64_t other_faults;	/* aborts that no slot served: MMIO, aborts given to the guest */
+	uint64_t hypercalls;
+	uint64_t psci_calls;
+	uint64_t sysreg_traps;
+	uint64_t mapped_ram;	/* bytes, at the last fault */
+	uint64_t mapped_device;
+	uint64_t table_pages; /* now, root included, stocks not */
+	uint64_t table_pages_peak;
+	struct s2_stats stats;
+	uint64_t nfaults; /* may exceed HYP_FAULTS: the rest was counted but not logged */
+	uint64_t nruns;	  /* may exceed HYP_RUNS */
+	char text[4096];  /* NUL-terminated: reason of the end, crash dump */
+	struct hyp_fault faults[HYP_FAULTS];
+	struct hyp_run runs[HYP_RUNS];
+};
+
+#endif

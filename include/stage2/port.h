@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The port: the seven functions through which the engine reaches the world. A hypervisor author
+ * writes these and nothing else. docs/porting.md walks through an example.
+ *
+ * All functions get `ctx` back as it was given. Unless said otherwise they may be called on any
+ * CPU, on several at once. One port serves one address space (its ctx knows the VMID or root that
+ * an invalidation is for); ports of several address spaces may share what they like.
+ */
+#ifndef STAGE2_PORT_H
+#define STAGE2_PORT_H
+
+#include <stage2/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define S2_PORT_VERSION 1
+
+/*
+ * What backs a host address, as the port answers it in resolve(). `size` is the largest
+ * power-of-two block around the address, aligned to its size in hva and in hpa alike, in which the
+ * memory is contiguous, exclusively this kind and has these rights; at least a page. `hpa` is the
+ * address that corresponds to the hva asked for.
+ */
+struct s2_page {
+	s2_hpa_t hpa;
+	uint64_t size;
+	uint8_t prot; /* enum s2_prot: what the host permits at most */
+	uint8_t type; /* enum s2_memtype */
+	uint8_t pad[6];
+};
+
+enum s2_tlb_kind {
+	/*
+	 * Entries have become valid that were invalid: make them visible to the walkers of all
+	 * CPUs before returning (Arm: DSB ISHST; x86: nothing; RISC-V: maybe a fence).
+	 */
+	S2_TLB_PUBLISH,
+	/* The leaf that translates gpa, at `level`. */
+	S2_TLB_ENTRY,
+	/* Everything that translates [gpa, gpa + size): leaves, and tables unless S2_TLB_LEAF. */
+	S2_TLB_RANGE,
+	/* Everything of this address space. */
+	S2_TLB_ALL,
+	S2_TLB_KINDS
+};
+
+enum s2_tlb_flag {
+	S2_TLB_LEAF = 1u << 0,	/* no table was removed: walk caches may stay */
+	S2_TLB_LOCAL = 1u << 1, /* the calling CPU suffices (rights were only widened) */
+};
+
+#define S2_LEVEL_ANY 0xff
+
+struct s2_tlb_op {
+	uint8_t kind;  /* enum s2_tlb_kind */
+	uint8_t flags; /* enum s2_tlb_flag */
+	uint8_t level; /* of all leaves concerned, or S2_LEVEL_ANY when unknown or mixed */
+	uint8_t page_shift;
+	uint32_t pad;
+	s2_gpa_t gpa;
+	uint64_t size; /* bytes; a multiple of the page size */
+};
+
+enum s2_sync_kind {
+	S2_SYNC_DATA = 1u << 0, /* clean data caches to the point of coherency */
+	S2_SYNC_INSN = 1u << 1, /* make the contents executable: instruction caches */
+};
+
+struct s2_port {
+	uint32_t version; /* S2_PORT_VERSION */
+	uint32_t pad;
+	void *ctx;
+
+	/* Virtual address of a table = its physical address + table_offset (may wrap). */
+	uint64_t table_offset;
+
+	/*
+	 * Memory for 2^order contiguous pages of tables, zeroed, aligned to its whole size; NULL when
+	 * there is none. Never called inside a walker section; may sleep.
+	 */
+	void *(*table_alloc)(void *ctx, unsigned int order);
+	/* Takes it back. Any context outside a section. The contents are not zero. */
+	void (*table_free)(void *ctx, void *table, unsigned int order);
+
+	/*
+	 * What is behind hva? Fill in *page and return 0; or S2_ENOENT (nothing), S2_EPERM (not for
+	 * this access), S2_EAGAIN (not now), S2_ENOMEM. May sleep; called outside any section. What
+	 * it says may become stale at once: the host then calls s2_vm_invalidate_begin().
+	 */
+	int (*resolve)(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_page *page);
+
+	/*
+	 * Carries out n operations in order. They are complete when it returns, on all CPUs (save
+	 * S2_TLB_LOCAL) and in every agent that shares these tables. May be called inside a walker
+	 * section: must not wait for other walkers, allocate, or call back.
+	 */
+	void (*tlb)(void *ctx, const struct s2_tlb_op *ops, size_t n);
+
+	/* Cache maintenance of normal memory (enum s2_sync_kind). NULL where caches are coherent. */
+	void (*cache_sync)(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind);
+
+	/* Called while waiting for another walker to leave: pause, yield or sleep a little. */
+	void (*relax)(void *ctx);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
