@@ -208,7 +208,8 @@ S2_MUST_CHECK int s2_pt_unmap(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size,
 
 /*
  * Takes rights away (prot: enum s2_prot bits to clear; S2_W write-protects). Blocks partly inside
- * are split. What is not mapped is passed over. Errors: as s2_pt_unmap(), S2_EINVAL.
+ * that have such rights are split. What is not mapped is passed over. Errors: as s2_pt_unmap();
+ * S2_EINVAL (no right named; S2_R, for which there is unmap; half of S2_X where the CPU cannot).
  */
 S2_MUST_CHECK int s2_pt_protect(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int prot,
 				struct s2_walker *walker, struct s2_gather *gather,

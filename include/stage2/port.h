@@ -38,9 +38,9 @@ enum s2_tlb_kind {
 	 * CPUs before returning (Arm: DSB ISHST; x86: nothing; RISC-V: maybe a fence).
 	 */
 	S2_TLB_PUBLISH,
-	/* The leaf that translates gpa, at `level`. */
+	/* What translates gpa: its leaf, at `level`; unless S2_TLB_LEAF, the tables above it too. */
 	S2_TLB_ENTRY,
-	/* Everything that translates [gpa, gpa + size): leaves, and tables unless S2_TLB_LEAF. */
+	/* The same for all of [gpa, gpa + size), whatever the number of pages. */
 	S2_TLB_RANGE,
 	/* Everything of this address space. */
 	S2_TLB_ALL,

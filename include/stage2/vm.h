@@ -87,8 +87,7 @@ S2_MUST_CHECK int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot,
 				 struct s2_walker *walker);
 /*
  * Removes a slot and unmaps it. On return no fault uses it any more and the memory of *slot is the
- * caller's again. Errors: S2_ENOENT; S2_ENOMEM, S2_EQUOTA (a block on the slot's edge could not be
- * split: the slot stays).
+ * caller's again. Errors: S2_ENOENT (it is not a slot of this address space).
  */
 S2_MUST_CHECK int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot,
 				 struct s2_walker *walker);
@@ -99,7 +98,7 @@ S2_MUST_CHECK int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot,
  */
 S2_MUST_CHECK int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot,
 				    const struct s2_memslot *to, struct s2_walker *walker);
-/* Copies the slot that holds gpa. Errors: S2_ENOENT. Never waits. */
+/* Copies the slot that holds gpa; waits while it is being changed. Errors: S2_ENOENT. */
 S2_MUST_CHECK int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
 				  struct s2_memslot *copy);
 
@@ -157,9 +156,9 @@ S2_MUST_CHECK int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
 /*
  * The host is about to change what is behind [gpa, gpa + size): from the return of begin until end,
  * nothing there is mapped and nothing will be; no translation of it is left in any TLB. Pairs may
- * overlap and nest; each begin needs its end with the same range. Errors of begin: S2_EALIGN,
- * S2_ERANGE. Memory is never needed: a block on the edge that cannot be split for want of a table
- * is removed whole.
+ * overlap and nest; each begin needs its end with the same range. A block on the edge of the range is
+ * removed whole, so that no memory is ever needed. Errors of begin (then no end): S2_EALIGN,
+ * S2_ERANGE.
  */
 S2_MUST_CHECK int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
 					 struct s2_walker *walker);

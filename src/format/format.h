@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the table engine needs to know of a format: numbers and tiny pure functions on descriptors.
+ * A format is a `static const struct s2_fmt` in one file; src/pgtable instantiates the engine with
+ * it in the same translation unit, so that every call below folds into the caller (a test
+ * looks at the disassembly). Nothing here dereferences a pointer or keeps state.
+ *
+ * `features` is enum s2_cpu_feature. Levels are ours: 0 is the page. An entry is one of
+ *   invalid   0, or busy: software says that somebody is between break and make
+ *   table     points to a table of the next lower level
+ *   leaf      translates
+ */
+#ifndef S2_FORMAT_H
+#define S2_FORMAT_H
+
+#include <stage2/types.h>
+
+#define S2_ALWAYS_INLINE inline __attribute__((always_inline))
+
+struct s2_fmt {
+	uint8_t page_shift;
+	uint8_t stride; /* address bits that a table resolves */
+	uint8_t levels;
+	uint8_t concat; /* address bits that a root of several tables may add */
+	uint8_t min_ipa_bits;
+	uint8_t max_ipa_bits;
+	uint8_t leaf_levels; /* bit n: level n can hold a leaf */
+	uint8_t pad;
+	uint64_t busy;
+
+	int (*valid)(uint64_t entry);
+	int (*table)(uint64_t entry, unsigned int level);
+
+	uint64_t (*make_table)(uint64_t hpa);
+	uint64_t (*table_hpa)(uint64_t entry);
+
+	/* A young leaf. The attributes have passed attr_ok(). */
+	uint64_t (*make_leaf)(uint64_t hpa, unsigned int level, struct s2_attr attr,
+			      uint32_t features);
+	uint64_t (*leaf_hpa)(uint64_t entry, unsigned int level);
+	struct s2_attr (*leaf_attr)(uint64_t entry, uint32_t features);
+	/* The same leaf with other rights. */
+	uint64_t (*leaf_prot)(uint64_t entry, unsigned int prot, uint32_t features);
+	/* What leaf number `index` of a table must be to stand for its share of this block. */
+	uint64_t (*leaf_child)(uint64_t entry, unsigned int level, uint64_t index);
+
+	int (*young)(uint64_t entry);
+	uint64_t (*make_young)(uint64_t entry);
+	uint64_t (*make_old)(uint64_t entry);
+
+	/* Can a leaf have these attributes on such a CPU? */
+	int (*attr_ok)(struct s2_attr attr, uint32_t features);
+};
+
+static S2_ALWAYS_INLINE unsigned int s2_fmt_shift(const struct s2_fmt *f, unsigned int level)
+{
+	return f->page_shift + f->stride * level;
+}
+
+static S2_ALWAYS_INLINE uint64_t s2_fmt_size(const struct s2_fmt *f, unsigned int level)
+{
+	return 1ull << s2_fmt_shift(f, level);
+}
+
+#endif

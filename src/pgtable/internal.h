@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the table engine offers to src/vm beside the public interface: single steps, to be taken
+ * inside a walker section together with checks of the caller's own. No descriptor bits here.
+ */
+#ifndef S2_INTERNAL_H
+#define S2_INTERNAL_H
+
+#include <stage2/pgtable.h>
+
+#include "gather.h"
+#include "walker.h"
+#include "../format/format.h"
+
+/* Remove blocks on the edge whole instead of splitting them: never needs a table. */
+#define S2_UNMAP_WHOLE 1u
+
+/* A range operation on its way. Steps move gpa (and hpa) forward. */
+struct s2_job {
+	uint64_t gpa;
+	uint64_t end;
+	uint64_t hpa;        /* map */
+	struct s2_attr attr; /* map */
+	unsigned int how; /* map: enum s2_map_flag; unmap: S2_UNMAP_WHOLE; protect, relax: rights;
+			     age: enum s2_age; split: level */
+	uint64_t changed;
+	uint64_t equal;
+};
+
+/* What a step returns beside errors. */
+enum s2_step {
+	S2_STEP_ON = 0,     /* went on: more to do if gpa < end */
+	S2_STEP_TABLES = 1, /* the walker's stock is empty: leave, fill, come back */
+	S2_STEP_BUSY = 2,   /* another is just changing an entry here: leave, relax, come back */
+	S2_STEP_FLUSH = 3,  /* the gather has no room for another table: leave, flush, come back */
+};
+
+/*
+ * A step does at most about one table's worth of work, so that a section stays short. Whatever it
+ * returns, the job says how far it got; from there on no translation has changed.
+ */
+typedef int (*s2_step_fn)(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,
+			  struct s2_gather *gather);
+
+/* One format's instance of the engine: the indirect call of each public operation ends here. */
+struct s2_pt_ops {
+	const struct s2_fmt *fmt; /* numbers only; the engine proper has it as a constant */
+	s2_step_fn map, unmap, protect, relax, age, split;
+	int (*attr_ok)(struct s2_attr attr, uint32_t features);
+	int (*lookup)(struct s2_pt *pt, uint64_t gpa, struct s2_leaf *leaf);
+	int (*audit)(struct s2_pt *pt, struct s2_census *census, uint64_t *where);
+	/*
+	 * Frees a table of 2^order pages and all below it, which nobody can reach any more. Counts
+	 * for `walker` unless it is NULL.
+	 */
+	void (*free_tables)(struct s2_pt *pt, void *table, unsigned int level, unsigned int order,
+			    struct s2_walker *walker);
+};
+
+extern const struct s2_pt_ops s2_pt_arm64_4k;
+
+/* Prepares a tree of a given instance: s2_pt_init() for the instances that tests bring along. */
+S2_MUST_CHECK int s2_pt_init_ops(struct s2_pt *pt, const struct s2_pt_config *config,
+				 const struct s2_port *port, const struct s2_pt_ops *ops);
+
+/* Errors: S2_EALIGN, S2_ERANGE. */
+S2_MUST_CHECK int s2_pt_check_range(const struct s2_pt *pt, uint64_t gpa, uint64_t size);
+
+/* Runs a job to its end, section by section. Outside any section. */
+S2_MUST_CHECK int s2_pt_run(struct s2_pt *pt, s2_step_fn step, struct s2_job *job,
+			    struct s2_walker *walker, struct s2_gather *gather);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Walkers: registration, waiting for their sections, their stocks of tables. See walker.h for the
+ * theory. The list of walkers is read by whoever synchronizes (shared) and changed by whoever
+ * registers (exclusive); both are management, a fault never takes this lock.
+ */
+#include "walker.h"
+
+void s2_walker_init(struct s2_walker *walker, struct s2_pt *pt)
+{
+	*walker = (struct s2_walker){ .pt = pt };
+	s2_lock(&pt->walkers_lock, pt->port);
+	walker->next = pt->walkers;
+	pt->walkers = walker;
+	s2_unlock(&pt->walkers_lock);
+}
+
+static void stats_add(struct s2_stats *sum, const struct s2_stats *stats)
+{
+	/* All of it is uint64_t counters. */
+	const uint64_t *from = (const uint64_t *)stats;
+	uint64_t *to = (uint64_t *)sum;
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += s2_count_read(&from[i]);
+}
+
+void s2_walker_fini(struct s2_walker *walker)
+{
+	struct s2_pt *pt = walker->pt;
+	struct s2_walker **link;
+
+	if (!pt)
+		return;
+	s2_lock(&pt->walkers_lock, pt->port);
+	for (link = &pt->walkers; *link != walker; link = &(*link)->next)
+		;
+	*link = walker->next;
+	stats_add(&pt->departed, &walker->stats);
+	s2_unlock(&pt->walkers_lock);
+	while (walker->ntables)
+		s2_table_free(pt, s2_walker_take(walker), 0);
+	walker->pt = NULL;
+}
+
+void s2_pt_stats(struct s2_pt *pt, struct s2_stats *stats)
+{
+	s2_lock_shared(&pt->walkers_lock, pt->port);
+	*stats = pt->departed;
+	for (const struct s2_walker *w = pt->walkers; w; w = w->next)
+		stats_add(stats, &w->stats);
+	s2_unlock_shared(&pt->walkers_lock);
+}
+
+void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self)
+{
+	uint64_t section;
+
+	s2_add_seq(&pt->epoch, 1);
+	s2_lock_shared(&pt->walkers_lock, pt->port);
+	for (const struct s2_walker *w = pt->walkers; w; w = w->next) {
+		if (w == self)
+			continue;
+		section = s2_load_seq(&w->section);
+		while (section & 1 && s2_load_acquire(&w->section) == section)
+			pt->port->relax(pt->port->ctx);
+	}
+	s2_unlock_shared(&pt->walkers_lock);
+}
+
+int s2_table_alloc(struct s2_pt *pt, unsigned int order, uint64_t **table)
+{
+	uint32_t n = 1u << order;
+
+	if (__atomic_add_fetch(&pt->tables, n, __ATOMIC_RELAXED) > pt->table_quota &&
+	    pt->table_quota) {
+		__atomic_sub_fetch(&pt->tables, n, __ATOMIC_RELAXED);
+		return S2_EQUOTA;
+	}
+	*table = pt->port->table_alloc(pt->port->ctx, order);
+	if (*table)
+		return 0;
+	__atomic_sub_fetch(&pt->tables, n, __ATOMIC_RELAXED);
+	return S2_ENOMEM;
+}
+
+void s2_table_free(struct s2_pt *pt, uint64_t *table, unsigned int order)
+{
+	pt->port->table_free(pt->port->ctx, table, order);
+	__atomic_sub_fetch(&pt->tables, 1u << order, __ATOMIC_RELAXED);
+}
+
+int s2_walker_fill(struct s2_walker *walker, unsigned int n)
+{
+	uint64_t *table;
+	int ret;
+
+	while (walker->ntables < n) {
+		ret = s2_table_alloc(walker->pt, 0, &table);
+		if (ret)
+			return walker->ntables ? 0 : ret;
+		s2_walker_return(walker, table);
+	}
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Arm: registers for a tree, and what an abort means. Field positions from DDI 0487, D19.2. */
+#include <stage2/arm64.h>
+
+#define VTCR_RES1      (1ull << 31)
+#define VTCR_HA        (1ull << 21)
+#define VTCR_PS_SHIFT  16
+#define VTCR_TG0_SHIFT 14
+#define VTCR_SH0_INNER (3ull << 12)
+#define VTCR_ORGN0_WBA (1ull << 10)
+#define VTCR_IRGN0_WBA (1ull << 8)
+#define VTCR_SL0_SHIFT 6
+
+#define ESR_EC_SHIFT 26
+#define ESR_EC_IABT  0x20
+#define ESR_EC_DABT  0x24
+#define ESR_ISV      (1ull << 24)
+#define ESR_SAS      22
+#define ESR_SSE      (1ull << 21)
+#define ESR_SRT      16
+#define ESR_SF       (1ull << 15)
+#define ESR_CM       (1ull << 8)
+#define ESR_S1PTW    (1ull << 7)
+#define ESR_WNR      (1ull << 6)
+#define ESR_FSC      0x3f
+
+uint64_t s2_arm64_vtcr(const struct s2_pt *pt)
+{
+	static const struct {
+		uint8_t bits, ps;
+	} sizes[] = { { 32, 0 }, { 36, 1 }, { 40, 2 }, { 42, 3 }, { 44, 4 }, { 48, 5 } };
+	uint64_t vtcr = VTCR_RES1 | VTCR_SH0_INNER | VTCR_ORGN0_WBA | VTCR_IRGN0_WBA, ps = 0;
+	/* SL0 counts table levels up from a base that depends on the granule (D8.2.2). */
+	uint64_t sl0 = pt->page_shift == 12 ? pt->root_level - 1u : pt->root_level;
+	uint64_t tg0 = pt->page_shift == 12 ? 0 : pt->page_shift == 16 ? 1 : 2;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		if (sizes[i].bits <= pt->cpu.pa_bits)
+			ps = sizes[i].ps;
+	if (pt->cpu.features & S2_CPU_HA)
+		vtcr |= VTCR_HA;
+	return vtcr | ps << VTCR_PS_SHIFT | tg0 << VTCR_TG0_SHIFT | sl0 << VTCR_SL0_SHIFT |
+	       (64u - pt->ipa_bits);
+}
+
+uint64_t s2_arm64_vttbr(const struct s2_pt *pt, uint16_t vmid)
+{
+	return ((uint64_t)(uintptr_t)pt->root - pt->port->table_offset) | (uint64_t)vmid << 48;
+}
+
+int s2_arm64_decode_abort(uint64_t esr, uint64_t hpfar, uint64_t far, struct s2_fault *fault,
+			  struct s2_arm64_mmio *mmio)
+{
+	static const uint8_t kinds[4] = { 0xff, S2_FAULT_TRANSLATION, S2_FAULT_ACCESS,
+					  S2_FAULT_PERMISSION };
+	unsigned int ec = (unsigned int)(esr >> ESR_EC_SHIFT) & 0x3f;
+	unsigned int fsc = (unsigned int)esr & ESR_FSC;
+	int walk, write;
+
+	if ((ec != ESR_EC_IABT && ec != ESR_EC_DABT) || fsc >> 4 || kinds[fsc >> 2] == 0xff)
+		return S2_EINVAL;
+	walk = (esr & ESR_S1PTW) != 0;
+	/* Cache maintenance reports WnR although it needs to read only. */
+	write = ec == ESR_EC_DABT && esr & ESR_WNR && !(esr & ESR_CM);
+	if (walk)
+		write = kinds[fsc >> 2] == S2_FAULT_PERMISSION;
+	*fault = (struct s2_fault){ .kind = kinds[fsc >> 2], .walk = (uint8_t)walk };
+	/* HPFAR_EL2.FIPA holds IPA[51:12]; the rest is the same in the virtual address. */
+	fault->gpa = s2_gpa((hpfar >> 4 & 0xffffffffffull) << 12 | (walk ? 0 : far & 0xfff));
+	fault->access = write                        ? S2_ACCESS_WRITE
+			: ec == ESR_EC_IABT && !walk ? S2_ACCESS_EXEC
+						     : S2_ACCESS_READ;
+	if (mmio) {
+		*mmio = (struct s2_arm64_mmio){ 0 };
+		if (ec == ESR_EC_DABT && !walk && esr & ESR_ISV) {
+			mmio->isv = 1;
+			mmio->bytes = (uint8_t)(1u << (esr >> ESR_SAS & 3));
+			mmio->sign_extend = (esr & ESR_SSE) != 0;
+			mmio->reg = esr >> ESR_SRT & 31;
+			mmio->wide = (esr & ESR_SF) != 0;
+			mmio->write = (esr & ESR_WNR) != 0;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fault path. One function maps, for faults and prefault alike (fault_in); what a page is comes
+ * from one place only, the port's resolve() (requirement V6).
+ *
+ *   sample -> slot (copied) -> resolve (may sleep) -> section: sample still valid? -> map -> flush
+ *
+ * Nothing is pinned and no reference is held: an entry is made only if whoever takes the page away
+ * is bound to see it (invariant 5 of docs/locking.md). Whoever loses a race finds an equal entry.
+ */
+#include "internal.h"
+
+/* What fault_in() found, beside errors. */
+enum outcome {
+	MAPPED, /* a leaf serves the address now */
+	RETRY,  /* what was learnt became stale, or another is just changing the entry */
+	NO_SLOT,
+	READONLY, /* a write to a read-only slot */
+	NO_EXEC,  /* the memory there is never executable */
+	NO_PAGE,  /* resolve() said no: see error */
+};
+
+struct request {
+	uint64_t gpa; /* of the page */
+	enum s2_access access;
+	unsigned int exec; /* the right that execution needs: by the guest's privilege */
+	int permission;    /* a permission fault: the CPU may hold a stale entry */
+	int error;
+	struct s2_leaf leaf; /* MAPPED: where and how large */
+};
+
+/* Is the port's answer about hva possible at all? */
+static int page_ok(const struct s2_pt *pt, uint64_t hva, const struct s2_page *page)
+{
+	uint64_t size = page->size, hpa = page->hpa.hpa;
+	struct s2_attr attr = { .prot = page->prot, .type = page->type };
+
+	if (size < 1ull << pt->page_shift || size & (size - 1))
+		return 0;
+	if ((hva ^ hpa) & (size - 1) || hpa & ((1ull << pt->page_shift) - 1))
+		return 0;
+	if (hpa >> pt->cpu.pa_bits || (hpa | (size - 1)) >> pt->cpu.pa_bits)
+		return 0;
+	return pt->ops->attr_ok(attr, pt->cpu.features);
+}
+
+/* Largest block around gpa that the page, the slot and both alignments allow (rows V9, V6). */
+static unsigned int block_level(const struct s2_pt *pt, const struct s2_memslot *slot, uint64_t gpa,
+				const struct s2_page *page)
+{
+	unsigned int level = pt->block_level;
+
+	for (; level > 0; level--) {
+		uint64_t size = s2_pt_level_size(pt, level), start = gpa & ~(size - 1);
+
+		if (pt->ops->fmt->leaf_levels >> level & 1 && page->size >= size &&
+		    !((gpa ^ page->hpa.hpa) & (size - 1)) && start >= slot->gpa.gpa &&
+		    start + size - slot->gpa.gpa <= slot->size)
+			break;
+	}
+	return level;
+}
+
+/* Rights of the new mapping: all that slot and page permit, but execution late if so wished. */
+static uint8_t mapping_prot(const struct s2_vm *vm, const struct s2_memslot *slot,
+			    const struct s2_page *page, enum s2_access access)
+{
+	unsigned int prot = page->prot;
+
+	if (slot->flags & S2_SLOT_READONLY)
+		prot &= ~(unsigned int)S2_W;
+	if (vm->flags & S2_VM_LAZY_EXEC && access != S2_ACCESS_EXEC)
+		prot &= ~(unsigned int)S2_X;
+	return (uint8_t)prot;
+}
+
+/* Makes the entry if what was learnt still holds. Sections open and close here. */
+static int insert(struct s2_vm *vm, struct s2_walker *walker, struct request *rq,
+		  struct s2_job *job, const struct s2_sample *sample)
+{
+	struct s2_pt *pt = &vm->pt;
+	uint64_t size = job->end - job->gpa;
+	struct s2_gather gather;
+	int ret, valid;
+
+	s2_gather_init(&gather, pt);
+	do {
+		s2_enter(walker);
+		ret = RETRY;
+		valid = s2_vm_sample_valid(vm, rq->gpa & ~(size - 1), size, sample);
+		if (valid)
+			ret = pt->ops->map(pt, job, walker, &gather);
+		s2_leave(walker);
+		if (!valid)
+			break;
+		if (ret == S2_STEP_TABLES)
+			ret = s2_walker_fill(walker, pt->root_level);
+		if (ret == S2_STEP_BUSY) {
+			s2_count(&walker->stats.busy, 1);
+			ret = RETRY;
+			break;
+		}
+	} while (!ret && job->gpa < job->end);
+	if (rq->permission && job->equal)
+		s2_gather_add(&gather, rq->gpa, 1ull << pt->page_shift, S2_LEVEL_ANY,
+			      S2_TLB_LEAF | S2_TLB_LOCAL);
+	s2_gather_flush(&gather, walker);
+	return ret;
+}
+
+static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+{
+	struct s2_pt *pt = &vm->pt;
+	struct s2_page page = { .size = 0 };
+	struct s2_memslot *found, slot;
+	struct s2_sample sample;
+	struct s2_job job = { 0 };
+	uint64_t size, hva;
+	int ret, valid;
+
+	s2_vm_sample(vm, rq->gpa, &sample);
+	s2_enter(walker);
+	found = s2_slot_lookup(vm, rq->gpa);
+	if (found)
+		slot = *found;
+	valid = s2_vm_sample_valid(vm, rq->gpa, 1ull << pt->page_shift, &sample);
+	s2_leave(walker);
+	if (!valid)
+		return RETRY;
+	if (!found)
+		return NO_SLOT;
+	if (rq->access == S2_ACCESS_WRITE && slot.flags & S2_SLOT_READONLY)
+		return READONLY;
+
+	hva = slot.hva.hva + (rq->gpa - slot.gpa.gpa);
+	ret = pt->port->resolve(pt->port->ctx, s2_hva(hva), rq->access, &page);
+	if (ret == S2_EAGAIN)
+		return RETRY;
+	if (ret > 0 || (!ret && !page_ok(pt, hva, &page)))
+		return S2_EPORT;
+	if (!ret && rq->access == S2_ACCESS_WRITE && !(page.prot & S2_W))
+		ret = S2_EPERM;
+	rq->error = ret;
+	if (ret)
+		return NO_PAGE;
+	if (rq->access == S2_ACCESS_EXEC && !(page.prot & rq->exec))
+		return NO_EXEC;
+
+	rq->leaf.level = (uint8_t)block_level(pt, &slot, rq->gpa, &page);
+	size = s2_pt_level_size(pt, rq->leaf.level);
+	job.gpa = rq->gpa & ~(size - 1);
+	job.hpa = page.hpa.hpa & ~(size - 1);
+	job.end = job.gpa + size;
+	job.attr.prot = mapping_prot(vm, &slot, &page, rq->access);
+	job.attr.type = page.type;
+	job.how = S2_MAP_REPLACE | S2_MAP_WIDEN;
+	rq->leaf.gpa = s2_gpa(job.gpa);
+	rq->leaf.size = size;
+	ret = insert(vm, walker, rq, &job, &sample);
+	if (ret)
+		return ret;
+	s2_count(job.changed ? &walker->stats.fault_level[rq->leaf.level]
+			     : &walker->stats.fault_spurious,
+		 1);
+	return MAPPED;
+}
+
+/* An access-flag fault needs no slot and no host: the mapping is there and becomes young again. */
+static int make_young(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+{
+	struct s2_pt *pt = &vm->pt;
+	struct s2_job job = { .gpa = rq->gpa, .how = S2_AGE_SET };
+	struct s2_gather gather;
+	int ret;
+
+	job.end = job.gpa + (1ull << pt->page_shift);
+	s2_gather_init(&gather, pt);
+	ret = s2_pt_run(pt, pt->ops->age, &job, walker, &gather);
+	s2_gather_flush(&gather, walker);
+	if (ret || !(job.changed | job.equal))
+		return RETRY; /* unmapped meanwhile: the guest will fault again, differently */
+	if (s2_pt_lookup(pt, s2_gpa(rq->gpa), walker, &rq->leaf))
+		return RETRY;
+	s2_count(job.changed ? &walker->stats.fault_level[rq->leaf.level]
+			     : &walker->stats.fault_spurious,
+		 1);
+	return MAPPED;
+}
+
+/* No slot: a device that somebody emulates, unless nothing there could be emulated. */
+static void exit_no_slot(const struct s2_vm *vm, struct s2_exit *exit)
+{
+	if (exit->access == S2_ACCESS_EXEC)
+		exit->reason = vm->flags & S2_VM_EXEC_EXIT ? S2_EXIT_EXEC : S2_EXIT_ABORT;
+	else
+		exit->reason = exit->walk ? S2_EXIT_ABORT : S2_EXIT_MMIO;
+}
+
+static void describe_exit(const struct s2_vm *vm, struct s2_walker *walker, int outcome,
+			  const struct request *rq, struct s2_exit *exit)
+{
+	exit->has_slot = outcome != NO_SLOT;
+	switch (outcome) {
+	case MAPPED:
+		exit->reason = S2_EXIT_RESUME;
+		exit->size = rq->leaf.size;
+		break;
+	case RETRY:
+		exit->reason = S2_EXIT_RESUME;
+		s2_count(&walker->stats.fault_retry, 1);
+		break;
+	case NO_SLOT:
+		exit_no_slot(vm, exit);
+		break;
+	case READONLY: /* hardware that updates the guest's tables cannot be emulated */
+		exit->reason = exit->walk ? S2_EXIT_ABORT : S2_EXIT_MMIO;
+		break;
+	case NO_EXEC:
+		exit->reason = vm->flags & S2_VM_EXEC_EXIT ? S2_EXIT_EXEC : S2_EXIT_ABORT;
+		break;
+	default:
+		exit->reason = S2_EXIT_MEMORY;
+		exit->error = rq->error;
+		break;
+	}
+	if (exit->reason == S2_EXIT_MMIO)
+		s2_count(&walker->stats.exit_mmio, 1);
+	else if (exit->reason == S2_EXIT_MEMORY)
+		s2_count(&walker->stats.exit_memory, 1);
+	else if (exit->reason != S2_EXIT_RESUME)
+		s2_count(&walker->stats.exit_abort, 1);
+}
+
+int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *fault,
+	     struct s2_exit *exit)
+{
+	struct request rq = { .access = (enum s2_access)fault->access,
+			      .exec = fault->user ? S2_XU : S2_XP };
+	uint64_t generation;
+	int ret;
+
+	if (fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
+	    fault->gpa.gpa >> vm->pt.ipa_bits)
+		return S2_EINVAL;
+	*exit = (struct s2_exit){ .access = fault->access,
+				  .walk = fault->walk != 0,
+				  .gpa = fault->gpa };
+	rq.gpa = fault->gpa.gpa & ~((1ull << vm->pt.page_shift) - 1);
+	rq.permission = fault->kind == S2_FAULT_PERMISSION;
+	s2_count(&walker->stats.fault[fault->kind], 1);
+	if (fault->walk)
+		s2_count(&walker->stats.fault_walk, 1);
+
+	/* A page that had no slot has none until the slots change: the way of every MMIO access. */
+	generation = s2_load_acquire(&vm->generation);
+	if (walker->mmio_page == rq.gpa + 1 && walker->mmio_generation == generation)
+		ret = NO_SLOT;
+	else if (fault->kind == S2_FAULT_ACCESS)
+		ret = make_young(vm, walker, &rq);
+	else
+		ret = fault_in(vm, walker, &rq);
+	if (ret < 0)
+		return ret;
+	if (ret == NO_SLOT) {
+		walker->mmio_page = rq.gpa + 1;
+		walker->mmio_generation = generation;
+	}
+	describe_exit(vm, walker, ret, &rq, exit);
+	return 0;
+}
+
+int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s2_access access,
+		   struct s2_walker *walker, struct s2_progress *progress)
+{
+	struct request rq = { .gpa = gpa.gpa, .access = access, .exec = S2_X };
+	uint64_t end = gpa.gpa + size, next;
+	int ret = s2_pt_check_range(&vm->pt, gpa.gpa, size);
+
+	*progress = (struct s2_progress){ 0 };
+	if (!ret && access > S2_ACCESS_EXEC)
+		ret = S2_EINVAL;
+	while (!ret && rq.gpa < end) {
+		ret = fault_in(vm, walker, &rq);
+		switch (ret) {
+		case MAPPED:
+			next = rq.leaf.gpa.gpa + rq.leaf.size;
+			rq.gpa = next < end ? next : end;
+			progress->done = rq.gpa - gpa.gpa;
+			break;
+		case RETRY:
+			vm->pt.port->relax(vm->pt.port->ctx);
+			ret = 0;
+			break;
+		case NO_SLOT:
+			ret = S2_ENOENT;
+			break;
+		case NO_PAGE:
+			ret = rq.error;
+			break;
+		case READONLY:
+		case NO_EXEC:
+			ret = S2_EPERM;
+			break;
+		default:
+			break;
+		}
+	}
+	return ret;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The host takes memory away: sequences and unmapping. The theory is in internal.h. */
+#include "internal.h"
+
+static unsigned int bucket_of(uint64_t gpa)
+{
+	return (unsigned int)(gpa >> S2_REGION_SHIFT) & (S2_INVAL_BUCKETS - 1);
+}
+
+void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa, struct s2_sample *sample)
+{
+	sample->sequence = s2_load_acquire(&vm->inval[bucket_of(gpa)].sequence);
+	sample->sequence_all = s2_load_acquire(&vm->inval_all.sequence);
+}
+
+int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t gpa, uint64_t size,
+		       const struct s2_sample *sample)
+{
+	const struct s2_inval_bucket *bucket = &vm->inval[bucket_of(gpa)];
+	uint64_t sequence = sample->sequence;
+
+	if (gpa >> S2_REGION_SHIFT != (gpa + size - 1) >> S2_REGION_SHIFT) {
+		bucket = &vm->inval_all;
+		sequence = sample->sequence_all;
+	}
+	return !s2_load_acquire(&bucket->running) && s2_load_acquire(&bucket->sequence) == sequence;
+}
+
+/* Buckets that a range touches, as a bit mask. */
+static uint64_t bucket_mask(uint64_t gpa, uint64_t size)
+{
+	uint64_t first = gpa >> S2_REGION_SHIFT, last = (gpa + size - 1) >> S2_REGION_SHIFT;
+	uint64_t mask = 0;
+
+	_Static_assert(S2_INVAL_BUCKETS == 64, "one bit a bucket");
+	if (last - first >= S2_INVAL_BUCKETS - 1)
+		return ~0ull;
+	for (; first <= last; first++)
+		mask |= 1ull << (first & (S2_INVAL_BUCKETS - 1));
+	return mask;
+}
+
+static void bucket_begin(struct s2_inval_bucket *bucket)
+{
+	s2_add_seq(&bucket->running, 1);
+	s2_add_seq(&bucket->sequence, 1);
+}
+
+int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, struct s2_walker *walker)
+{
+	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = S2_UNMAP_WHOLE };
+	struct s2_gather gather;
+	uint64_t mask;
+	int ret = s2_pt_check_range(&vm->pt, gpa.gpa, size);
+
+	if (ret)
+		return ret;
+	bucket_begin(&vm->inval_all);
+	for (mask = bucket_mask(gpa.gpa, size); mask; mask &= mask - 1)
+		bucket_begin(&vm->inval[__builtin_ctzll(mask)]);
+	s2_synchronize(&vm->pt, walker);
+	s2_gather_init(&gather, &vm->pt);
+	ret = s2_pt_run(&vm->pt, vm->pt.ops->unmap, &job, walker, &gather);
+	if (ret)
+		__builtin_trap(); /* nothing in it can fail: it splits no block */
+	s2_gather_flush(&gather, walker);
+	return 0;
+}
+
+void s2_vm_invalidate_end(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size)
+{
+	uint64_t mask = bucket_mask(gpa.gpa, size);
+
+	for (; mask; mask &= mask - 1)
+		s2_add_seq(&vm->inval[__builtin_ctzll(mask)].running, ~0ull);
+	s2_add_seq(&vm->inval_all.running, ~0ull);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memslots: a skip list by gpa, in the slots themselves. Any number of readers walk it inside their
+ * walker sections while one writer (slots_lock) changes it: a slot is linked from the bottom up
+ * after its own pointers are set, unlinked from the top down, and keeps its pointers until every
+ * section that could be on it has closed. Heights come from a hash of the address, one in four
+ * slots reaching the next level: expected search length is O(log n) for any order of insertion.
+ *
+ * A change of slots is an invalidation of what it touches. That also covers faults that found no
+ * slot: they too believe it only if nothing was running (s2_vm_sample_valid).
+ */
+#include "internal.h"
+
+static struct s2_memslot *slot_load(struct s2_memslot *const *link)
+{
+	return __atomic_load_n(link, __ATOMIC_ACQUIRE);
+}
+
+static void slot_store(struct s2_memslot **link, struct s2_memslot *slot)
+{
+	__atomic_store_n(link, slot, __ATOMIC_RELEASE);
+}
+
+struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa)
+{
+	struct s2_memslot *const *links = vm->slots, *next, *found = NULL;
+
+	for (unsigned int h = S2_SLOT_HEIGHT; h-- > 0;) {
+		while ((next = slot_load(&links[h])) && next->gpa.gpa <= gpa) {
+			found = next;
+			links = next->next;
+		}
+	}
+	return found && gpa - found->gpa.gpa < found->size ? found : NULL;
+}
+
+/* The links that a slot at gpa has to be put into, by height. Under the lock. */
+static void slot_links(struct s2_vm *vm, uint64_t gpa, struct s2_memslot **links[S2_SLOT_HEIGHT])
+{
+	struct s2_memslot **at = vm->slots;
+
+	for (unsigned int h = S2_SLOT_HEIGHT; h-- > 0;) {
+		while (at[h] && at[h]->gpa.gpa < gpa)
+			at = at[h]->next;
+		links[h] = &at[h];
+	}
+}
+
+static uint32_t slot_height(uint64_t gpa)
+{
+	uint64_t hash = gpa * 0x9e3779b97f4a7c15ull;
+	uint32_t height = 1;
+
+	for (hash ^= hash >> 32; height < S2_SLOT_HEIGHT && !(hash & 3); hash >>= 2)
+		height++;
+	return height;
+}
+
+static void slot_link(struct s2_vm *vm, struct s2_memslot *slot)
+{
+	struct s2_memslot **links[S2_SLOT_HEIGHT];
+
+	slot_links(vm, slot->gpa.gpa, links);
+	slot->height = slot_height(slot->gpa.gpa);
+	for (unsigned int h = 0; h < S2_SLOT_HEIGHT; h++)
+		slot->next[h] = h < slot->height ? *links[h] : NULL;
+	for (unsigned int h = 0; h < slot->height; h++)
+		slot_store(links[h], slot);
+	vm->nslots++;
+}
+
+static void slot_unlink(struct s2_vm *vm, struct s2_memslot *slot)
+{
+	struct s2_memslot **links[S2_SLOT_HEIGHT];
+
+	slot_links(vm, slot->gpa.gpa, links);
+	for (unsigned int h = slot->height; h-- > 0;)
+		slot_store(links[h], slot->next[h]);
+	vm->nslots--;
+}
+
+static int slot_linked(struct s2_vm *vm, const struct s2_memslot *slot)
+{
+	struct s2_memslot **links[S2_SLOT_HEIGHT];
+
+	slot_links(vm, slot->gpa.gpa, links);
+	return *links[0] == slot;
+}
+
+/* The last slot that begins before gpa. Under the lock. */
+static const struct s2_memslot *slot_before(struct s2_vm *vm, uint64_t gpa)
+{
+	struct s2_memslot *const *at = vm->slots;
+	const struct s2_memslot *before = NULL;
+
+	for (unsigned int h = S2_SLOT_HEIGHT; h-- > 0;) {
+		while (at[h] && at[h]->gpa.gpa < gpa) {
+			before = at[h];
+			at = before->next;
+		}
+	}
+	return before;
+}
+
+/* May a slot be like this, in a list from which `except` is thought away? Under the lock. */
+static int slot_check(struct s2_vm *vm, const struct s2_memslot *slot,
+		      const struct s2_memslot *except)
+{
+	const struct s2_memslot *before;
+	int ret = s2_pt_check_range(&vm->pt, slot->gpa.gpa, slot->size);
+
+	if (ret)
+		return ret;
+	if (slot->hva.hva & ((1ull << vm->pt.page_shift) - 1))
+		return S2_EALIGN;
+	if (slot->hva.hva + slot->size - 1 < slot->hva.hva)
+		return S2_ERANGE;
+	if (slot->flags & ~(uint32_t)S2_SLOT_READONLY)
+		return S2_EINVAL;
+	/* Slots do not overlap: only the last that begins before our end can reach into us. */
+	before = slot_before(vm, slot->gpa.gpa + slot->size);
+	if (before && before == except)
+		before = slot_before(vm, except->gpa.gpa);
+	if (before && before->gpa.gpa + before->size > slot->gpa.gpa)
+		return S2_EOVERLAP;
+	return 0;
+}
+
+/* Negative MMIO caches of the walkers end here. */
+static void slots_changed(struct s2_vm *vm)
+{
+	s2_add_seq(&vm->generation, 1);
+}
+
+int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker)
+{
+	int ret;
+
+	(void)walker;
+	s2_lock(&vm->slots_lock, vm->pt.port);
+	ret = slot_check(vm, slot, NULL);
+	if (!ret && vm->nslots == S2_MAX_SLOTS)
+		ret = S2_ESLOTS;
+	if (!ret) {
+		slot_link(vm, slot);
+		slots_changed(vm);
+	}
+	s2_unlock(&vm->slots_lock);
+	return ret;
+}
+
+/* Takes a linked slot out for good: nothing of it is mapped, nobody reads it. Then end it. */
+static void slot_take_out(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker)
+{
+	if (s2_vm_invalidate_begin(vm, slot->gpa, slot->size, walker))
+		__builtin_trap(); /* the range was checked when the slot came */
+	slot_unlink(vm, slot);
+	slots_changed(vm);
+	s2_synchronize(&vm->pt, walker);
+}
+
+int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker)
+{
+	int ret = S2_ENOENT;
+
+	s2_lock(&vm->slots_lock, vm->pt.port);
+	if (slot_linked(vm, slot)) {
+		slot_take_out(vm, slot, walker);
+		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
+		ret = 0;
+	}
+	s2_unlock(&vm->slots_lock);
+	return ret;
+}
+
+int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2_memslot *to,
+		      struct s2_walker *walker)
+{
+	struct s2_memslot old;
+	int ret = S2_ENOENT;
+
+	s2_lock(&vm->slots_lock, vm->pt.port);
+	old = *slot;
+	if (slot_linked(vm, slot))
+		ret = slot_check(vm, to, slot);
+	if (!ret) {
+		/* Faults in the new range must not see the moment without the slot either. */
+		if (s2_vm_invalidate_begin(vm, to->gpa, to->size, walker))
+			__builtin_trap();
+		slot_take_out(vm, slot, walker);
+		slot->gpa = to->gpa;
+		slot->hva = to->hva;
+		slot->size = to->size;
+		slot->flags = to->flags;
+		slot_link(vm, slot);
+		slots_changed(vm);
+		s2_vm_invalidate_end(vm, old.gpa, old.size);
+		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
+	}
+	s2_unlock(&vm->slots_lock);
+	return ret;
+}
+
+int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
+		    struct s2_memslot *copy)
+{
+	uint64_t page = 1ull << vm->pt.page_shift;
+	struct s2_memslot *slot;
+	struct s2_sample sample;
+	int valid;
+
+	for (;;) {
+		s2_vm_sample(vm, gpa.gpa, &sample);
+		s2_enter(walker);
+		slot = s2_slot_lookup(vm, gpa.gpa);
+		if (slot)
+			*copy = *slot;
+		valid = s2_vm_sample_valid(vm, gpa.gpa & ~(page - 1), page, &sample);
+		s2_leave(walker);
+		if (valid)
+			return slot ? 0 : S2_ENOENT;
+		vm->pt.port->relax(vm->pt.port->ctx);
+	}
+}
