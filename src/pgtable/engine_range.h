@@ -55,12 +55,16 @@ static S2_ALWAYS_INLINE int freeze(const struct s2_fmt *f, uint64_t *table)
 	return 1;
 }
 
-/* Unlinks the tables that became empty by a removal at pos, upwards as far as they are. */
+/*
+ * Unlinks the tables that became empty by a removal at pos, upwards as far as they are. What they
+ * span is more than what the caller removes, and others may link a new table there at once: so the
+ * walk caches are invalidated before the entry is free again, not by the gather (invariant 4).
+ */
 static S2_ALWAYS_INLINE void reclaim(const struct s2_fmt *f, struct s2_pos *pos, uint64_t gpa)
 {
 	const struct s2_at *at = &pos->at;
 	unsigned int level = at->level;
-	uint64_t *table, *parent, old;
+	uint64_t *table, *parent, old, busy = f->busy;
 
 	for (; level < at->pt->root_level; level++) {
 		table = entry_table(f, pos->path[level]);
@@ -70,13 +74,15 @@ static S2_ALWAYS_INLINE void reclaim(const struct s2_fmt *f, struct s2_pos *pos,
 		if (!freeze(f, table))
 			return;
 		old = f->make_table(s2_table_hpa(at->pt, table));
-		if (!pte_cas(parent, &old, 0)) {
+		if (!pte_cas(parent, &old, busy)) {
 			thaw(f, table, table_entries(f)); /* somebody detached more than this */
 			return;
 		}
 		/* No leaf is left: one address is enough to drop the table from walk caches. */
-		s2_gather_add(at->gather, align_down(gpa, s2_fmt_size(f, level + 1)),
+		s2_gather_now(at->gather, at->walker, align_down(gpa, s2_fmt_size(f, level + 1)),
 			      s2_fmt_size(f, 0), S2_LEVEL_ANY, 0);
+		if (!pte_cas(parent, &busy, 0))
+			__builtin_trap(); /* invariant 3 */
 		s2_gather_table(at->gather, table, level);
 		s2_count(&at->walker->stats.tables_unlinked, 1);
 	}
