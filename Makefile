@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The few words that one types. Meson builds (build/ native, build/arm64 the hypervisor), scripts/
+# installs and fetches; this only puts them in order.
+
+BUILD := build
+PREFIX ?= /usr/local
+STAGE2 := $(BUILD)/tools/stage2
+# More options of `stage2 run`, as in: make run ARGS='--smp 2 --interactive'
+ARGS ?=
+
+.PHONY: all run test bench check install clean help
+.NOTPARALLEL:
+
+all:
+	@scripts/setup run
+	@scripts/build $(BUILD) $(PREFIX)
+
+run: all
+	$(STAGE2) run --report $(BUILD)/run $(ARGS)
+	@echo "$(BUILD)/run.svg is a picture of it; make run ARGS=--interactive gives a shell."
+
+test:
+	@scripts/setup run test
+	@scripts/build $(BUILD) $(PREFIX)
+	@scripts/run-tests $(BUILD)
+
+bench: all
+	bench/ratio $(STAGE2) $(BUILD)/bench-run.json
+
+check:
+	@scripts/setup run test check
+	@scripts/build $(BUILD) $(PREFIX)
+	@scripts/check $(BUILD)
+
+# As root: build as yourself first, so that this compiles nothing. DESTDIR is honoured.
+install:
+	meson install -C $(BUILD) --no-rebuild
+	install -D -m 644 $(BUILD)/arm64/hyp/arm64/stage2-hyp.bin \
+		$(DESTDIR)$(PREFIX)/share/stage2/stage2-hyp.bin
+	install -D -m 644 $(BUILD)/initramfs.cpio $(DESTDIR)$(PREFIX)/share/stage2/initramfs.cpio
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make          install what is missing, fetch the guest, build everything'
+	@echo 'make run      boot Debian on our second stage; ARGS= takes options of stage2 run:'
+	@echo '                make run ARGS=--interactive            to a shell'
+	@echo "                make run ARGS='--smp 2 --pages 4k'     two CPUs, no blocks"
+	@echo '                make run ARGS=--help                   all of them'
+	@echo 'make test     run every test'
+	@echo 'make check    run the linters'
+	@echo 'make bench    time the guest with and without the hypervisor (build/bench-run.json)'
+	@echo 'make install  to PREFIX=$(PREFIX); DESTDIR= is honoured'
+	@echo 'make clean    remove $(BUILD)/; the fetched guest stays in the cache'
+	@echo 'Without root or sudo, what is missing is printed as the one line to type.'

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Tables, backing memory and caches for a hypervisor at EL2; tlb.c has the invalidations.
+ *
+ * The pool is a bump allocator with a free list per order. Only roots have an order above 0 and
+ * they live as long as their tree, so nothing is ever split or merged; what alignment skips goes to
+ * the lists of the smaller orders.
+ *
+ * Does not sleep and never says "not now": there is no host that takes memory away.
+ */
+#include "el2.h"
+#include "tlb.h"
+
+#define PAGE 4096ull
+
+/*
+ * Acquire and release pair with each other: what the last holder wrote to the lists is seen. A
+ * CPU waits at most for the others' few steps under the lock.
+ */
+static void pool_lock(struct el2_pool *pool)
+{
+	while (__atomic_exchange_n(&pool->lock, 1, __ATOMIC_ACQUIRE))
+		while (__atomic_load_n(&pool->lock, __ATOMIC_RELAXED))
+			__asm__ volatile("yield");
+}
+
+static void pool_unlock(struct el2_pool *pool)
+{
+	__atomic_store_n(&pool->lock, 0, __ATOMIC_RELEASE);
+}
+
+/* A free table's first word links it to the next one. */
+static void pool_push(struct el2_pool *pool, unsigned int order, void *table)
+{
+	*(void **)table = pool->free[order];
+	pool->free[order] = table;
+}
+
+static void *pool_fresh(struct el2_pool *pool, unsigned int order)
+{
+	uint64_t size = PAGE << order;
+	uint64_t at = (pool->fresh + size - 1) & ~(size - 1);
+
+	if (at < pool->fresh || at > pool->end || pool->end - at < size)
+		return NULL;
+	while (pool->fresh < at) {
+		unsigned int skip = (unsigned int)__builtin_ctzll(pool->fresh / PAGE);
+
+		pool_push(pool, skip, (void *)pool->fresh);
+		pool->fresh += PAGE << skip;
+	}
+	pool->fresh = at + size;
+	return (void *)at;
+}
+
+static void *table_alloc(void *ctx, unsigned int order)
+{
+	struct el2_port *el2 = ctx;
+	struct el2_pool *pool = &el2->pool;
+	void *table;
+
+	if (order >= EL2_POOL_ORDERS)
+		return NULL;
+	pool_lock(pool);
+	table = pool->free[order];
+	if (table)
+		pool->free[order] = *(void **)table;
+	else
+		table = pool_fresh(pool, order);
+	pool_unlock(pool);
+	if (table)
+		__builtin_memset(table, 0, PAGE << order);
+	return table;
+}
+
+static void table_free(void *ctx, void *table, unsigned int order)
+{
+	struct el2_port *el2 = ctx;
+
+	pool_lock(&el2->pool);
+	pool_push(&el2->pool, order, table);
+	pool_unlock(&el2->pool);
+}
+
+uint64_t el2_pool_left(const struct el2_pool *pool)
+{
+	return (pool->end - __atomic_load_n(&pool->fresh, __ATOMIC_RELAXED)) / PAGE;
+}
+
+/* The largest aligned power of two around addr that lies within the region. */
+static uint64_t block_around(const struct el2_region *region, uint64_t addr)
+{
+	uint64_t size = PAGE;
+
+	for (;;) {
+		uint64_t next = size * 2;
+		uint64_t base = addr & ~(next - 1);
+
+		if (base < region->base || next > region->size ||
+		    base - region->base > region->size - next)
+			return size;
+		size = next;
+	}
+}
+
+/* Says what is there; whether its rights suffice for this access is the engine's to judge. */
+static int resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_page *page)
+{
+	const struct el2_port *el2 = ctx;
+
+	if (el2->overlay) {
+		int answer = el2->overlay(hva, access, page);
+
+		if (answer <= 0)
+			return answer;
+	}
+	for (uint32_t i = 0; i < el2->nregions; i++) {
+		const struct el2_region *region = &el2->regions[i];
+
+		if (hva.hva < region->base || hva.hva - region->base >= region->size)
+			continue;
+		page->hpa = s2_hpa(hva.hva);
+		page->size = block_around(region, hva.hva);
+		page->prot = region->prot;
+		page->type = region->type;
+		return 0;
+	}
+	return S2_ENOENT;
+}
+
+/*
+ * Must data reach the point of unification before instructions are fetched from it? Not if CTR.IDC
+ * says so, not if there is no cache level to clean (CLIDR.LoC, or LoUIS and LoUU, are 0), and not
+ * with FEAT_S2FWB, which implies the latter (D24.2.36, D8.6.7).
+ */
+static int insn_needs_clean(const struct s2_cpu *cpu, uint64_t ctr)
+{
+	uint64_t clidr;
+
+	__asm__ volatile("mrs %0, clidr_el1" : "=r"(clidr));
+	return !(cpu->features & S2_CPU_FWB) && !(ctr >> 28 & 1) && clidr >> 24 & 7 &&
+	       (clidr >> 21 & 7 || clidr >> 27 & 7);
+}
+
+/*
+ * Without FEAT_S2FWB a guest with its caches off reads memory itself, so what the host's caches
+ * hold must get there: clean to the point of coherency, and invalidate too, or the guest would find
+ * an old clean line when it turns its caches on after having written past them.
+ *
+ * Instructions: data to the point of unification (a clean to coherency did that too), then all
+ * instruction caches. By address would be wrong: with a VIPT cache the guest's alias of the page
+ * may sit in another set (D7.5.9), so everything goes.
+ */
+static void cache_sync(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind)
+{
+	const struct el2_port *el2 = ctx;
+	uint64_t end = hpa.hpa + size;
+	uint64_t line;
+	uint64_t ctr;
+
+	__asm__ volatile("mrs %0, ctr_el0" : "=r"(ctr));
+	line = 4ull << (ctr >> 16 & 15);
+	if (kind & S2_SYNC_DATA)
+		for (uint64_t at = hpa.hpa; at < end; at += line)
+			__asm__ volatile("dc civac, %0" : : "r"(at) : "memory");
+	else if (insn_needs_clean(&el2->cpu, ctr))
+		for (uint64_t at = hpa.hpa; at < end; at += line)
+			__asm__ volatile("dc cvau, %0" : : "r"(at) : "memory");
+	__asm__ volatile("dsb ish" : : : "memory");
+	if (kind & S2_SYNC_INSN)
+		__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" : : : "memory");
+}
+
+static void relax(void *ctx)
+{
+	(void)ctx;
+	__asm__ volatile("yield" : : : "memory");
+}
+
+void el2_port_init(struct el2_port *el2, const struct s2_cpu *cpu, uint64_t pool, uint64_t size)
+{
+	el2->cpu = *cpu;
+	el2->pool.fresh = pool;
+	el2->pool.end = pool + size;
+	el2->port.version = S2_PORT_VERSION;
+	el2->port.ctx = el2;
+	el2->port.table_offset = 0;
+	el2->port.table_alloc = table_alloc;
+	el2->port.table_free = table_free;
+	el2->port.resolve = resolve;
+	el2->port.tlb = el2_tlb;
+	el2->port.cache_sync = cache_sync;
+	el2->port.relax = relax;
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Second-stage invalidation by the book (DDI 0487, D8.14 and D8.17):
+ *
+ *	DSB ISHST	the new entries are visible to the walkers of all CPUs
+ *	TLBI IPAS2...	stage 2 by address, level or range
+ *	DSB ISH		... is complete before
+ *	TLBI VMALLE1IS	the combined entries of stage 1+2 and what is cached of stage 1 go: they
+ *			are tagged by VA, so an invalidation by IPA does not find them (ILRXYX)
+ *	DSB ISH; ISB
+ *
+ * Operations that only concern the calling CPU use the local forms and NSH. TLBIs act on the VMID
+ * in VTTBR_EL2: when that is another's, ours is put there for the time, with an ISB on each side.
+ * Operations of one call are carried out together, with one set of barriers: the caller only
+ * learns of their end.
+ *
+ * Operands are in units of 4K whatever the granule, those by range in units of the granule. Our
+ * level 0 is the manual's level 3. A hint of the manual's level 0 does not exist without LPA2, and
+ * trees of this library have none.
+ */
+#include "el2.h"
+#include "tlb.h"
+
+/* SYS encodings: the assembler of armv8.0 does not know the ranges. */
+#define IPAS2E1IS   "#4, c8, c0, #1"
+#define IPAS2LE1IS  "#4, c8, c0, #5"
+#define RIPAS2E1IS  "#4, c8, c0, #2"
+#define RIPAS2LE1IS "#4, c8, c0, #6"
+#define IPAS2E1	    "#4, c8, c4, #1"
+#define IPAS2LE1    "#4, c8, c4, #5"
+#define RIPAS2E1    "#4, c8, c4, #2"
+#define RIPAS2LE1   "#4, c8, c4, #6"
+
+#define sys(what, operand) __asm__ volatile("sys " what ", %0" : : "r"(operand) : "memory")
+
+enum tlbi {
+	TLBI_LEAF = 1u << 0,
+	TLBI_LOCAL = 1u << 1,
+	TLBI_RANGE = 1u << 2,
+};
+
+_Static_assert(TLBI_LEAF == (unsigned int)S2_TLB_LEAF && TLBI_LOCAL == (unsigned int)S2_TLB_LOCAL,
+	       "flags are passed through");
+
+static void tlbi(unsigned int what, uint64_t operand)
+{
+	switch (what) {
+	case 0:
+		sys(IPAS2E1IS, operand);
+		break;
+	case TLBI_LEAF:
+		sys(IPAS2LE1IS, operand);
+		break;
+	case TLBI_LOCAL:
+		sys(IPAS2E1, operand);
+		break;
+	case TLBI_LOCAL | TLBI_LEAF:
+		sys(IPAS2LE1, operand);
+		break;
+	case TLBI_RANGE:
+		sys(RIPAS2E1IS, operand);
+		break;
+	case TLBI_RANGE | TLBI_LEAF:
+		sys(RIPAS2LE1IS, operand);
+		break;
+	case TLBI_RANGE | TLBI_LOCAL:
+		sys(RIPAS2E1, operand);
+		break;
+	case TLBI_RANGE | TLBI_LOCAL | TLBI_LEAF:
+		sys(RIPAS2LE1, operand);
+		break;
+	}
+}
+
+/* Encoding of a granule in TTL and TG: 4K 1, 16K 2, 64K 3. */
+static uint64_t granule(const struct s2_tlb_op *op)
+{
+	return op->page_shift == 12 ? 1 : op->page_shift == 14 ? 2 : 3;
+}
+
+/* The manual's level, or 0 where no hint can be given (a hint of level 0 means none). */
+static uint64_t arm_level(const struct s2_tlb_op *op)
+{
+	return op->level > 2 ? 0 : 3u - op->level;
+}
+
+static void tlbi_one(const struct el2_port *el2, const struct s2_tlb_op *op, uint64_t gpa)
+{
+	uint64_t operand = gpa >> 12 & ((1ull << 40) - 1);
+
+	if (el2->cpu.features & S2_CPU_TLB_LEVEL && arm_level(op))
+		operand |= (granule(op) << 2 | arm_level(op)) << 44;
+	tlbi(op->flags, operand);
+}
+
+/* Limits of BaseADDR's unit are the granule's (D8.14.5.3): ranges are whole pages by contract. */
+static void tlbi_range(const struct s2_tlb_op *op)
+{
+	uint64_t page = op->gpa.gpa >> op->page_shift;
+	uint64_t pages = op->size >> op->page_shift;
+
+	while (pages) {
+		unsigned int scale = 3;
+		uint64_t num;
+
+		while (scale && pages >> (5 * scale + 1) == 0)
+			scale--;
+		num = pages >> (5 * scale + 1);
+		if (num == 0) /* a single page is less than a range can say */
+			num = 1;
+		if (num > 32)
+			num = 32;
+		tlbi(op->flags | TLBI_RANGE, granule(op) << 46 | (uint64_t)scale << 44 |
+						     (num - 1) << 39 | arm_level(op) << 37 |
+						     (page & ((1ull << 37) - 1)));
+		page += num << (5 * scale + 1);
+		pages -= pages < num << (5 * scale + 1) ? pages : num << (5 * scale + 1);
+	}
+}
+
+static void tlbi_all(unsigned int flags)
+{
+	if (flags & S2_TLB_LOCAL)
+		__asm__ volatile("tlbi vmalls12e1" : : : "memory");
+	else
+		__asm__ volatile("tlbi vmalls12e1is" : : : "memory");
+}
+
+/*
+ * A range without the range instructions: leaf by leaf where all leaves are of one known size and
+ * no table went, else page by page. Beyond this many steps the whole VMID is cheaper.
+ */
+#define STEPS_MAX 512
+
+static void tlbi_steps(const struct el2_port *el2, const struct s2_tlb_op *op)
+{
+	unsigned int known = op->flags & S2_TLB_LEAF && op->level < 3;
+	uint64_t step = 1ull << (op->page_shift + (known ? op->level * (op->page_shift - 3u) : 0));
+	uint64_t gpa = op->gpa.gpa & ~(step - 1);
+	uint64_t end = op->gpa.gpa + op->size;
+
+	if ((end - gpa) / step > STEPS_MAX) {
+		tlbi_all(op->flags);
+		return;
+	}
+	for (; gpa < end; gpa += step)
+		tlbi_one(el2, op, gpa);
+}
+
+static void tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
+{
+	switch (op->kind) {
+	case S2_TLB_ENTRY:
+		tlbi_one(el2, op, op->gpa.gpa);
+		break;
+	case S2_TLB_RANGE:
+		if (el2->cpu.features & S2_CPU_TLB_RANGE)
+			tlbi_range(op);
+		else
+			tlbi_steps(el2, op);
+		break;
+	case S2_TLB_ALL:
+		tlbi_all(op->flags);
+		break;
+	}
+}
+
+static uint64_t vttbr_switch(uint64_t vttbr)
+{
+	uint64_t old;
+
+	__asm__ volatile("mrs %0, vttbr_el2" : "=r"(old));
+	if (old != vttbr)
+		__asm__ volatile("msr vttbr_el2, %0\n\tisb" : : "r"(vttbr) : "memory");
+	return old;
+}
+
+void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
+{
+	struct el2_port *el2 = ctx;
+	unsigned int local = S2_TLB_LOCAL; /* all of them */
+	size_t invalidations = 0;
+	uint64_t old;
+
+	for (size_t i = 0; i < n; i++) {
+		if (ops[i].kind == S2_TLB_PUBLISH)
+			continue;
+		invalidations++;
+		local &= ops[i].flags;
+	}
+	/* Pairs with the walkers' reads of the tables; for PUBLISH nothing more is owed. */
+	__asm__ volatile("dsb ishst" : : : "memory");
+	if (!invalidations)
+		return;
+	old = vttbr_switch(el2->vttbr);
+	for (size_t i = 0; i < n; i++)
+		tlbi_op(el2, &ops[i]);
+	if (local)
+		__asm__ volatile("dsb nsh\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" : : : "memory");
+	else
+		__asm__ volatile("dsb ish\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" : : : "memory");
+	vttbr_switch(old);
+}

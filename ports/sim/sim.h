@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ports/sim: a simulated host and a simulated machine, both hostile, for tests on any computer.
+ *
+ * The host side is a port like any other: tables come from an arena (arena.c), backing pages from
+ * a table of chunks (host.c), and both can be told to fail. The machine side has SIM_CPUS
+ * processors whose walker (arm64.c, written from the Arm manual) reads the very tables that the
+ * engine writes, and whose TLBs and walk caches (tlb.c) keep everything they ever saw until an
+ * invalidation that really covers it. The engine must be built with S2_HOOKS: then every change of
+ * an entry is an event (sim_check.h), judged at once by check.c, and before and after it the
+ * processors walk: around the entry, at recent addresses, from the root and from table pointers
+ * that they still hold. So what hardware could do at the worst moment happens here every time.
+ *
+ * Deterministic: all chance comes from config.seed (threads apart).
+ *
+ * Concurrency: one lock a simulation, taken by every hook and port function. A build of the engine
+ * without S2_HOOKS runs on the same port unwatched (SIM_BLIND), for the thread sanitizer's sake.
+ *
+ * Not here: anything that judges the order of memory accesses of real processors, and time.
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include <pthread.h>
+#include <stage2/pgtable.h>
+
+#define SIM_CPUS      4
+#define SIM_CPUS_MASK ((1u << SIM_CPUS) - 1)
+#define SIM_LEVELS    5
+#define SIM_RECENT    64
+#define SIM_EVENTS    64
+
+/* Host memory is described in chunks of 2 MiB, counted from SIM_HVA_BASE. */
+#define SIM_CHUNK_SHIFT 21
+#define SIM_HVA_BASE	0x7f0000000000ull
+/* Host physical pages below this are watched for missing cache maintenance. */
+#define SIM_HPA_BITS 36
+
+enum sim_reuse {
+	SIM_REUSE_LATE, /* a freed table comes back only when all memory was used once */
+	SIM_REUSE_NOW,	/* the table freed last is the next one handed out */
+};
+
+enum sim_watch {
+	SIM_WATCH, /* judge every event */
+	SIM_BLIND, /* only serve as a port */
+};
+
+struct sim_config {
+	uint64_t seed;
+	struct s2_cpu cpu;   /* what the processors can do; the engine should be told the same */
+	uint32_t frames;     /* arena, in pages of the granule; 0: a default */
+	uint32_t chunks;     /* host memory, in chunks */
+	uint8_t page_shift;  /* granule; 0: 12 */
+	uint8_t reuse;	     /* enum sim_reuse */
+	uint8_t watch;	     /* enum sim_watch */
+	uint8_t pad;
+};
+
+/* What backs one chunk of host memory. */
+struct sim_chunk {
+	uint64_t hpa;  /* of its first byte */
+	uint8_t shift; /* largest block that the host would call contiguous */
+	uint8_t prot;
+	uint8_t type;
+	int8_t error; /* resolve() says this instead */
+};
+
+/* May change or replace what resolve() answers: returns the new result. Runs without locks. */
+typedef int sim_resolve_fn(void *ctx, uint64_t hva, enum s2_access access, struct s2_page *page,
+			   int result);
+
+enum sim_state {
+	SIM_NEVER,     /* not handed out yet */
+	SIM_PRIVATE,   /* the engine's, no walker can reach it */
+	SIM_LINKED,    /* reachable from the root */
+	SIM_DETACHED,  /* was reachable; walk caches may still point to it */
+	SIM_FREED,     /* poisoned */
+};
+
+/* One page of the arena. */
+struct sim_frame {
+	uint64_t gpa;	 /* LINKED, DETACHED: first address that it translates ... */
+	uint32_t cached; /* places where a walk cache points to it */
+	uint32_t next;	 /* in the queue of freed ones; 0: last */
+	uint8_t state;	 /* enum sim_state */
+	uint8_t level;	 /* ... and the level of its entries */
+	uint8_t order;
+	uint8_t head; /* first page of an allocation */
+};
+
+struct sim_queue {
+	uint32_t first, last; /* frame numbers; 0: empty */
+};
+
+struct sim_arena {
+	uint8_t *mapping;
+	size_t bytes;
+	uint8_t *va; /* of frame 0, aligned to the largest allocation */
+	uint64_t pa;
+	struct sim_frame *frames;
+	uint32_t nframes;
+	uint32_t fresh; /* first frame never handed out */
+	struct sim_queue freed[6];
+	uint32_t outstanding; /* pages handed out and not returned */
+	uint32_t peak;
+	uint64_t allocs;	/* successful and failed */
+	uint64_t fail_at;	/* this allocation (counted as `allocs`) fails; 0: none */
+	uint32_t fail_of_65536; /* probability that one fails */
+};
+
+/* The translation regime that the processors are programmed with. */
+struct sim_regime {
+	uint64_t root;
+	uint8_t running;
+	uint8_t page_shift;
+	uint8_t stride; /* bits of address resolved by a level */
+	uint8_t top;	/* level (ours) of the root's entries */
+	uint8_t ipa_bits;
+	uint8_t pa_bits;
+	uint8_t bbm;
+	uint8_t ha;
+	uint32_t features; /* enum s2_cpu_feature */
+};
+
+struct sim_node;
+
+struct sim_event {
+	const char *what;
+	uint64_t a, b, c, d;
+};
+
+struct sim {
+	struct s2_port port; /* give this to s2_pt_init() or s2_vm_init() */
+	struct sim_config config;
+	pthread_mutex_t lock;
+	uint64_t rng;
+	struct sim_arena arena;
+	struct sim_regime regime;
+	struct sim_node *tlb;
+	uint64_t recent[SIM_RECENT];
+	uint32_t nrecent;
+
+	struct sim_chunk *chunks;
+	uint64_t *synced[2]; /* bitmaps of host pages: data, instructions */
+	sim_resolve_fn *on_resolve;
+	void *on_resolve_ctx;
+	uint64_t resolves;
+	uint64_t sync_bytes[2];
+
+	uint64_t tlb_ops[S2_TLB_KINDS];
+	uint64_t tlb_local;
+	uint64_t walks;
+	uint64_t changes; /* entries changed */
+	struct sim_event events[SIM_EVENTS];
+	uint64_t nevents;
+
+	/* Called once with the message, then abort(). If `keep` is set, only counts and keeps. */
+	void (*on_fail)(void *ctx, const char *message);
+	void *on_fail_ctx;
+	uint32_t keep;
+	uint32_t failures;
+	char failure[256]; /* the first */
+};
+
+/* Prepares host and machine; aborts when the test machine itself has no memory. */
+void sim_init(struct sim *sim, const struct sim_config *config);
+/* Gives everything back; fails if tables are outstanding. */
+void sim_fini(struct sim *sim);
+
+/* Programs all processors with these registers and lets them walk. */
+void sim_start(struct sim *sim, uint64_t vtcr, uint64_t vttbr);
+/* They switch away from this address space, but keep what they cached. */
+void sim_stop(struct sim *sim);
+
+/* This thread runs on `cpu` (what S2_TLB_LOCAL means) and uses `walker` (NULL: unknown). */
+void sim_thread(unsigned int cpu, const struct s2_walker *walker);
+
+/* What the tables say about gpa, according to the simulation's own walker. */
+struct sim_leaf {
+	uint64_t hpa; /* of gpa itself */
+	uint8_t mapped;
+	uint8_t level;
+	uint8_t prot;
+	uint8_t type;
+	uint8_t sw;
+	uint8_t young;
+};
+void sim_translate(struct sim *sim, uint64_t gpa, struct sim_leaf *leaf);
+
+/*
+ * Nothing is owed for [gpa, gpa + size) now: fails unless all that processors cached of it is
+ * implied by the tables and everything made valid was published.
+ */
+void sim_idle(struct sim *sim, uint64_t gpa, uint64_t size);
+/* As sim_idle(), and nothing of the range may be cached at all. */
+void sim_idle_empty(struct sim *sim, uint64_t gpa, uint64_t size);
+/* Processors drop all they cached by themselves (as time may bring about). */
+void sim_forget(struct sim *sim);
+
+/* The host wrote to these pages: cache maintenance is owed before they are mapped again. */
+void sim_host_wrote(struct sim *sim, uint64_t hpa, uint64_t size);
+uint64_t sim_hva(uint64_t chunk);
+/* Backs a chunk by something else (while other threads may resolve it). */
+void sim_set_chunk(struct sim *sim, uint64_t n, const struct sim_chunk *chunk);
+
+/* Reports that the simulated world was violated (printf). Tests may call it too. */
+void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* xorshift64*: never 0 as a state. */
+static inline uint64_t sim_random(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dull;
+}
+
+#endif

@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# boot.sh CASE: boots Debian on the second stage and judges what comes out.
+
+. "$(dirname "$0")/tap.sh"
+
+# Of the workload in plain QEMU: it depends on neither CPUs nor hypervisor.
+plain_checksum() {
+	run run --json --plain
+	is "exit of the guest without hypervisor" "$(json guest_exit)" off
+	checksum=$(json checksum)
+	says "it has a checksum" "$checksum" '^[0-9a-f]{64}$'
+}
+
+# boots OPTION...: the guest must come to its end with plain QEMU's checksum.
+boots() {
+	plain_checksum
+	run run --json --report "$work/report" --console "$work/console" "$@"
+	is "exit code of run $*" $code 0
+	is "guest_exit" "$(json guest_exit)" off
+	is "checksum" "$(json checksum)" "$checksum"
+	is "faults that nothing served" "$(json other_faults)" 0
+	cmp -s "$work/out" "$work/report.json"
+	ok $? "--report wrote the same JSON"
+	grep -q '</svg>' "$work/report.svg"
+	ok $? "--report wrote a picture"
+	says "the console was written" "$(cat "$work/console")" "Linux version"
+	for key in wall_s ram_faults device_faults table_pages tlbi el2_cycles_per_fault.median \
+		el2_cycles_per_fault.p99 el2_cycles_per_fault.unit; do
+		says "the JSON has $key" "$(json $key)" '^([0-9.]+|ns)$'
+	done
+}
+
+terminal() {
+	for way in poweroff quit term hup qemu stop; do
+		"$PTY" "$way" "$STAGE2" run --interactive >"$work/out" 2>"$work/err"
+		code=$?
+		ok $code "the terminal is as before after: $way"
+	done
+	printf 'echo $((6 * 7))\nnproc\n' |
+		"$STAGE2" run --interactive --smp 2 >"$work/out" 2>"$work/err"
+	is "exit code of a script as input" $? 0
+	says "the guest's shell did its work" "$(tr -d '\r' <"$work/out")" '^42$'
+	run run --plain
+	! grep -q $'\r\|\033' "$work/out"
+	ok $? "no control characters where there is no terminal"
+	NO_COLOR='' "$PTY" live "$STAGE2" run >"$work/out" 2>"$work/err"
+	code=$?
+	ok $code "there is a live line on a terminal"
+}
+
+# No way to end a run leaves an emulator behind: ours inherit this test's own name in $TAG.
+strays() {
+	grep -lsz "^TAG=$TAG\$" /proc/[0-9]*/environ | while read -r file; do
+		{ tr '\0' ' ' <"${file%environ}cmdline"; } 2>/dev/null | grep '^qemu-system'
+	done
+}
+
+ends() {
+	export TAG=stage2-$$
+
+	run run --json --append 'rdinit=/nothing root=/dev/nothing'
+	is "exit code when the kernel panics" $code 1
+	is "guest_exit then" "$(json guest_exit)" reset
+	says "the JSON says so" "$(json panic)" .
+	run run --append 'rdinit=/nothing root=/dev/nothing' --quiet
+	says "the report says so" "$out" panicked
+
+	run run --json --timeout 1
+	is "exit code after --timeout" $code 1
+	is "guest_exit then" "$(json guest_exit)" timeout
+	run run --json --append 'rdinit=/bin/busybox -- sleep 1000' --stall 3 --timeout 60
+	is "exit code of a guest that sleeps" $code 1
+	is "guest_exit then" "$(json guest_exit)" stall
+
+	"$STAGE2" run --quiet >/dev/null 2>&1 </dev/null &
+	sleep 1
+	says "an emulator runs" "$(strays)" qemu
+	kill -KILL $!
+	wait $! 2>/dev/null
+	sleep 0.5
+	is "emulators after kill -9" "$(strays)" ""
+	"$STAGE2" run 2>"$work/err" </dev/null | head -n 1 >/dev/null
+	is "exit code when nobody reads the console" "${PIPESTATUS[0]}" 1
+	is "emulators then" "$(strays)" ""
+}
+
+icount() {
+	local run
+
+	for run in 1 2; do
+		run run --json --icount --console "$work/console$run" --report "$work/report$run"
+		is "exit code of run $run" $code 0
+		"$JSON_GET" "$work/out" faults >"$work/numbers$run"
+		for key in ram_faults device_faults exits invalidations el2_cycles_per_fault leaves \
+			guest_s table_pages checksum; do
+			json $key
+		done >>"$work/numbers$run"
+	done
+	is "unit" "$(json el2_cycles_per_fault.unit)" instructions
+	for name in console numbers; do
+		cmp "$work/${name}1" "$work/${name}2"
+		ok $? "the $name of two runs are identical"
+	done
+	cmp "$work/report1.svg" "$work/report2.svg"
+	ok $? "the pictures are identical"
+}
+
+case $1 in
+default)
+	boots
+	at_most "RAM faults with blocks" "$(json ram_faults)" 40
+	;;
+smp)
+	boots --smp 2
+	is "CPUs that were started" "$(json cpus)" 2
+	;;
+gic2) boots --gic 2 ;;
+4k)
+	boots --pages 4k
+	is "leaves above 4K" "$(json leaves.2M)" 0
+	;;
+cortex-* | neoverse-*) boots --cpu "$1" ;;
+icount) icount ;;
+ends) ends ;;
+terminal) terminal ;;
+*)
+	echo "Bail out! no case '$1'"
+	exit 2
+	;;
+esac
+finish

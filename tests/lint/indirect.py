@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""No indirect call an entry: where the machine code of the engine calls through a pointer.
+
+Compiles the core (jump tables and tail calls off, so that every indirect branch is a call) and
+disassembles it. Each function that may call indirectly is listed, with the reason; in the format's
+instance of the engine that is cache maintenance alone, which is the port's work on memory, not on
+entries.
+
+indirect.py COMPILER OBJDUMP
+"""
+import os
+import re
+import sys
+import tempfile
+
+from common import AARCH64_FLAGS, CORE_FLAGS, core_sources, finish, need, run
+
+PORT = 'a function of the port'
+OPS = 'the one call that chooses the format'
+STEP = 'one call a walker section'
+ALLOWED = {
+    'src/pgtable/arm64_4k.c': {
+        's2_pt_arm64_4k_map': PORT,  # cache_sync, where caches are not coherent
+        's2_pt_arm64_4k_relax': PORT,
+        'map_sync': PORT,
+    },
+    'src/pgtable/gather.c': {
+        'issue': PORT,
+        's2_gather_flush': PORT + ', and ' + OPS,
+        's2_gather_now': PORT,
+    },
+    'src/pgtable/pgtable.c': {
+        's2_pt_init': PORT, 's2_pt_init_ops': PORT, 's2_pt_fini': PORT + ', and ' + OPS,
+        's2_pt_run': STEP, 'run': STEP, 'check_prot': OPS,
+        's2_pt_map': OPS, 's2_pt_unmap': OPS, 's2_pt_protect': OPS, 's2_pt_relax': OPS,
+        's2_pt_age': OPS, 's2_pt_split': OPS, 's2_pt_lookup': OPS, 's2_pt_next': OPS,
+        's2_pt_audit': OPS,
+    },
+    'src/pgtable/walker.c': {
+        's2_walker_init': PORT, 's2_walker_fini': PORT, 's2_walker_fill': PORT,
+        's2_pt_stats': PORT, 's2_synchronize': PORT, 's2_table_alloc': PORT,
+        's2_table_free': PORT, 's2_lock': PORT, 's2_lock_shared': PORT,
+    },
+    'src/vm/fault.c': {
+        'fault_in': PORT + ', and ' + OPS, 'insert': OPS, 'page_ok': OPS,
+        's2_fault': PORT + ', and ' + OPS, 's2_vm_prefault': PORT, 'make_young': OPS,
+    },
+    'src/vm/memslot.c': {
+        's2_vm_slot_add': PORT, 's2_vm_slot_del': PORT, 's2_vm_slot_change': PORT,
+        's2_vm_slot_find': PORT, 's2_lock': PORT,
+    },
+}
+INDIRECT = re.compile(r'\b(call|jmp)q?\s+\*|\b(blr|blraaz?|blrabz?|br)\s+x')
+EXTRA = ['-fno-jump-tables', '-fno-optimize-sibling-calls', '-g0']
+
+
+def check_source(compiler, objdump, source, out):
+    target = os.path.join(out, 'object.o')
+    flags = list(CORE_FLAGS) + EXTRA
+    if 'aarch64' in compiler:
+        flags += AARCH64_FLAGS
+    result = run([compiler] + flags + ['-c', source, '-o', target])
+    if result.returncode:
+        yield f'{source}: {result.stderr.strip()}'
+        return
+    function, calls = '', 0
+    for line in run([objdump, '-d', '--no-show-raw-insn', target]).stdout.splitlines():
+        label = re.match(r'[0-9a-f]+ <([^>]+)>:', line)
+        if label:
+            # Clones of a function carry its name and a suffix.
+            function = label.group(1).split('.')[0]
+        elif INDIRECT.search(line):
+            calls += 1
+            if function not in ALLOWED.get(source, {}):
+                yield f'{source}: {function}() calls indirectly: {line.strip()}'
+    if source in ALLOWED and not calls:
+        yield f'{source}: no indirect call found at all: does this test still work?'
+
+
+def main():
+    compiler, objdump = need(sys.argv[1]), need(sys.argv[2])
+    findings = []
+    with tempfile.TemporaryDirectory() as out:
+        for source in core_sources():
+            findings += check_source(compiler, objdump, source, out)
+    finish(findings)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model that random operations on a guest address space are held against: an array of slots
+ * (looked up in a loop), the host's chunks (ports/sim/host.c), the invalidations that are running,
+ * and the flat reference (ref.h) for what is mapped.
+ */
+#ifndef TEST_RANDOM_WORLD_H
+#define TEST_RANDOM_WORLD_H
+
+#include "random.h"
+
+#define SLOTS	10
+#define RUNNING 3
+#define CHUNKS	1040 /* 0..15 small things, 16..511 unused, 512..1023 a gigabyte in one piece */
+#define PAGE	4096ull
+#define CHUNK	(1ull << SIM_CHUNK_SHIFT)
+
+struct world {
+	struct run *run;
+	struct s2_walker host_walker;
+	struct s2_memslot slot[SLOTS];
+	uint8_t used[SLOTS];
+	uint64_t running_gpa[RUNNING], running_size[RUNNING];
+	uint32_t flags; /* enum s2_vm_flag */
+	unsigned int ambush; /* strike at the next resolve() */
+	unsigned int struck;
+};
+
+struct expect {
+	int reason; /* enum s2_exit_reason */
+	int slot;   /* index, -1: none */
+	int error;
+	int maps; /* RESUME: by this mapping */
+	uint64_t gpa, size, hpa;
+	struct s2_attr attr;
+};
+
+/* Index of the slot that holds gpa, or -1. */
+int world_slot_of(const struct world *w, uint64_t gpa);
+int ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size);
+/* Is an invalidation under way: of this range, of any? */
+int world_is_running(const struct world *w, uint64_t gpa, uint64_t size);
+int world_any_running(const struct world *w);
+
+/* Redraws what backs a chunk. The gigabyte stays one piece of one kind. */
+void world_back_chunk(struct world *w, uint64_t n);
+/* What the model says about a range that is taken away: blocks on the edges go as a whole. */
+void world_forget_range(struct world *w, uint64_t gpa, uint64_t size);
+/* s2_vm_invalidate_begin() and what must be true when it returns. */
+void world_begin(struct world *w, uint64_t gpa, uint64_t size, struct s2_walker *walker);
+/* The host backs a chunk by something else: wherever it is mapped, it is taken away first. */
+void world_host_changes(struct world *w, uint64_t chunk, struct s2_walker *walker);
+
+/* What a fault must lead to, in plain words. */
+void world_expect(const struct world *w, const struct s2_fault *f, struct expect *e);
+
+#endif

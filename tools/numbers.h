@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The hypervisor's report, digested for people. See numbers.c. */
+#ifndef STAGE2_NUMBERS_H
+#define STAGE2_NUMBERS_H
+
+#include "run.h"
+
+#define NUMBERS_NO_LEAF S2_LEVELS /* the level of faults that left nothing mapped */
+
+struct numbers {
+	uint64_t logged; /* faults that the log holds; the tables below are about these */
+	uint64_t lost;   /* faults beyond it */
+	uint64_t kind[3][S2_LEVELS + 1];   /* by enum s2_fault_kind and level of the leaf */
+	uint64_t device[2][S2_LEVELS + 1]; /* [0] RAM, [1] device */
+	double median;                     /* time at EL2 of a fault; see unit */
+	double p99;
+	double max;
+	const char *unit; /* "ns", or "instructions" under --icount */
+	double guest_s;   /* from the guest's start to its end, on its own clock */
+	uint64_t tlbi;    /* invalidations of all kinds */
+	unsigned int nruns;
+};
+
+/* Fills in *numbers: zeroes where the run has no hypervisor's report. */
+void numbers_digest(struct numbers *numbers, const struct run_options *options,
+		    const struct run_result *result);
+
+/* "4K", "2M", ... of a level; "none" of NUMBERS_NO_LEAF. */
+const char *numbers_level(unsigned int level);
+/* Bytes of a level's leaf. */
+uint64_t numbers_level_size(unsigned int level);
+
+#endif
