@@ -225,7 +225,7 @@ static int check_kernel(struct run_options *options, uint64_t *size)
 int files_check(struct run_options *options)
 {
 	const char *qemu = getenv("STAGE2_QEMU");
-	uint64_t kernel, initrd;
+	uint64_t kernel = 0, initrd = 0;
 
 	if (!options->qemu)
 		options->qemu = qemu && qemu[0] ? qemu : "qemu-system-aarch64";

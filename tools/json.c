@@ -171,6 +171,7 @@ int show_json(FILE *out, const struct run_options *options, const struct run_res
 	if (result->errors[0])
 		put(root, "qemu_errors", text(result->errors));
 	put(root, "wall_s", json_real(result->wall_s));
+	put(root, "cpu_s", json_real(result->cpu_s));
 	put(root, "machine", machine(options));
 	put(root, "checksum", result->checksum[0] ? text(result->checksum) : json_null());
 	put(root, "console_lines", json_integer(result->console_lines));

@@ -82,6 +82,7 @@ struct run_result {
 	enum run_end end;
 	int signal;
 	double wall_s;
+	double cpu_s;   /* that QEMU took of the host */
 	double start_s; /* the guest's first instruction, on the same clock */
 	unsigned int nphases;
 	unsigned int console_lines;

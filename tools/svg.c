@@ -193,12 +193,12 @@ static void draw_memory(struct svg *svg)
 	draw_key(svg, svg->y - 12);
 	svg->y += 18;
 	for (unsigned int row = 0; row < rows; row++) {
+		uint64_t first = map->base + map->tile_size * row * svg->columns;
 		unsigned int every = svg->tile > 16 ? 1 : 2;
 
 		if (row % every)
 			continue;
-		snprintf(text, sizeof(text), "0x%llx",
-			 (unsigned long long)(map->base + row * svg->columns * map->tile_size));
+		snprintf(text, sizeof(text), "0x%llx", (unsigned long long)first);
 		put_text(svg, GRID_X - 10, svg->y + row * svg->tile + svg->tile / 2 + 3,
 			 "address end", text);
 	}

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -260,12 +261,18 @@ static void show_live(struct watch *watch, double now)
 	console_live(&watch->console, text);
 }
 
+static double seconds(const struct timeval *time)
+{
+	return (double)time->tv_sec + (double)time->tv_usec * 1e-6;
+}
+
 /* The ten times a second. Returns how long to sleep at most. */
 static int tick(struct watch *watch)
 {
 	const volatile struct hyp_report *report = watch->qemu.report;
 	struct run_result *result = watch->result;
 	double now = now_s(watch);
+	struct rusage usage;
 	pid_t reaped;
 
 	if (result->start_s < 0 &&
@@ -275,9 +282,11 @@ static int tick(struct watch *watch)
 	}
 	check_watchdogs(watch, now);
 	show_live(watch, now);
-	reaped = waitpid(watch->qemu.pid, &watch->status, WNOHANG);
-	if (reaped == watch->qemu.pid)
+	reaped = wait4(watch->qemu.pid, &watch->status, WNOHANG, &usage);
+	if (reaped == watch->qemu.pid) {
 		watch->qemu.pid = 0;
+		result->cpu_s = seconds(&usage.ru_utime) + seconds(&usage.ru_stime);
+	}
 	return result->start_s < 0 ? TICK_EARLY_MS : TICK_MS;
 }
 

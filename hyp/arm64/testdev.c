@@ -81,6 +81,24 @@ void testdev_setup(struct s2_vm *vm, struct s2_walker *walker)
 	}
 }
 
+/*
+ * A host may sleep between looking at its page and answering. Every fourth time this one does, for
+ * some 10 us, so that its answer is often stale and the engine must notice.
+ */
+static void dawdle(void)
+{
+	static uint32_t calls;
+	uint64_t hz, start, now;
+
+	if (__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) % 4)
+		return;
+	__asm__ volatile("mrs %0, cntfrq_el0" : "=r"(hz));
+	__asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(start));
+	do
+		__asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(now));
+	while (now - start < hz / 100000);
+}
+
 int testdev_resolve(s2_hva_t hva, enum s2_access access, struct s2_page *page)
 {
 	uint64_t n = (hva.hva - TESTDEV_HVA) / TEST_PAGE_SIZE;
@@ -98,6 +116,7 @@ int testdev_resolve(s2_hva_t hva, enum s2_access access, struct s2_page *page)
 					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 		return S2_EAGAIN;
 	}
+	dawdle();
 	page->hpa = s2_hpa((uint64_t)frames[behind] + hva.hva % TEST_PAGE_SIZE);
 	page->size = TEST_PAGE_SIZE;
 	page->type = n < TEST_PAGES ? S2_MEM_NORMAL : S2_MEM_DEVICE;

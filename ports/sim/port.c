@@ -18,7 +18,7 @@
 #include "sim_check.h"
 
 #define SIMS	   16
-#define WAIT_LIMIT 20000000u
+#define WAIT_LIMIT 5000000u
 
 int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry);
 void s2_hook_store(uint64_t *entry, uint64_t value);

@@ -274,7 +274,7 @@ static S2_ALWAYS_INLINE int engine_map(const struct s2_fmt *f, struct s2_pt *pt,
 	for (;;) {
 		want = map_level(f, job, cap);
 		walk(f, pt, job->gpa, 0, want, &pos);
-		if (pos.at.level == want && f->table(pos.value, want) &&
+		if (pos.at.level == want && want > 0 && f->table(pos.value, want) &&
 		    !(job->how & S2_MAP_REPLACE)) {
 			cap = want - 1; /* an existing table is respected, and used */
 			continue;

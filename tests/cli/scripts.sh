@@ -68,4 +68,22 @@ is "a complete cache is taken" "$(STAGE2_CACHE=$work/cache "$scripts/fetch-guest
 is "exit code of setup for an unknown purpose" $? 2
 out=$("$scripts/setup" run 2>&1)
 is "setup has nothing to say" "$out" ""
+
+# Where something is missing: stubs stand for the package manager and for who we are.
+mkdir "$work/bin"
+printf '#!/bin/sh\n/usr/bin/dpkg-query "$@" | grep -v " cpio$"\n' >"$work/bin/dpkg-query"
+printf '#!/bin/sh\necho 1000\n' >"$work/bin/id"
+printf '#!/bin/sh\nexit 1\n' >"$work/bin/sudo"
+printf '#!/bin/sh\necho "$@" >>"%s/apt-get"\n' "$work" >"$work/bin/apt-get"
+chmod +x "$work"/bin/*
+out=$(PATH=$work/bin:$PATH "$scripts/setup" run 2>&1)
+is "exit code of setup without rights" $? 2
+says "it prints the line to type" "$out" \
+	'^    sudo apt-get update && sudo apt-get install -y --no-install-recommends cpio *$'
+[ ! -e "$work/apt-get" ]
+ok $? "it does not run apt-get"
+printf '#!/bin/sh\necho 0\n' >"$work/bin/id"
+PATH=$work/bin:$PATH "$scripts/setup" run >/dev/null
+is "exit code of setup as root" $? 0
+says "it installs what is missing" "$(cat "$work/apt-get")" 'install .* cpio$'
 finish

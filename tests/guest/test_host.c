@@ -134,29 +134,36 @@ static void ram_remapped(void)
 #define STALE_ROUNDS 300
 
 static uint32_t round_now;
+static uint32_t seen_by[MAX_CPUS];
 
 static uint64_t frame_of_round(uint32_t round)
 {
 	return TEST_FRAME_SPARE + round % 4;
 }
 
+static void remap_on_and_on(struct cpu *cpu, uint64_t addr)
+{
+	for (uint32_t round = 1; round <= STALE_ROUNDS; round++) {
+		remap(TEST_SLOT_RAM, 5, frame_of_round(round));
+		store_release(&round_now, round);
+		job_check(cpu, peek(addr) == MARK(frame_of_round(round)), peek(addr));
+		/* Every other time, all CPUs have used the new translation before it goes. */
+		for (unsigned int n = 1; n < machine.ncpus && !(round & 1); n++)
+			while (load_acquire(&seen_by[n]) < round)
+				__asm__ volatile("yield");
+	}
+}
+
 /*
  * CPU 0 remaps and then publishes the round. A CPU that has seen a round must never again see the
- * content of an earlier one; all have used the old translation right before.
+ * content of an earlier one.
  */
 static void watch_remaps(struct cpu *cpu)
 {
 	uint64_t addr = TEST_RAM + 5 * PAGE;
 
 	if (cpu->id == 0) {
-		for (uint32_t round = 1; round <= STALE_ROUNDS; round++) {
-			remap(TEST_SLOT_RAM, 5, frame_of_round(round));
-			store_release(&round_now, round);
-			job_check(cpu, peek(addr) == MARK(frame_of_round(round)), peek(addr));
-			/* Give the others time to see this one. */
-			for (volatile unsigned int i = 0; i < 300; i++)
-				;
-		}
+		remap_on_and_on(cpu, addr);
 		return;
 	}
 	for (uint32_t before = 0; before < STALE_ROUNDS;) {
@@ -169,6 +176,7 @@ static void watch_remaps(struct cpu *cpu)
 		for (uint32_t round = before; round <= after + 1; round++)
 			right |= seen == MARK(frame_of_round(round));
 		job_check(cpu, right, seen);
+		store_release(&seen_by[cpu->id], before);
 	}
 }
 
@@ -178,6 +186,7 @@ static void stale_translations(void)
 		mark(frame);
 	remap(TEST_SLOT_RAM, 5, frame_of_round(0));
 	store_release(&round_now, 0);
+	memset(seen_by, 0, sizeof(seen_by));
 	check_eq(smp_run(machine.ncpus, watch_remaps), 0);
 	remap(TEST_SLOT_RAM, 5, 5);
 }

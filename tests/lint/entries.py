@@ -37,7 +37,7 @@ def check(path):
             for pattern in WRITES:
                 if re.search(pattern, line):
                     yield where + 'entry written outside pte.h'
-        if path.startswith('src/format/') and re.search(r'(?<!\bf)->|[=(,]\s*\*\w+(?!\))', line):
+        if path.startswith('src/format/') and re.search(r'(?<!\bf)->|[=(,]\s*\*\w+\b(?!\))', line):
             yield where + 'a format dereferences a pointer'
         if path.startswith('src/vm/') and re.search(r'\bpte_\w+|s2_table_at|->root\b', line) \
                 and path != 'src/vm/arm64.c':
