@@ -19,6 +19,7 @@ struct run {
 	uint64_t seed;
 	uint64_t rng;
 	uint64_t op; /* number of the operation under way */
+	uint64_t near; /* where the last operation was */
 	uint32_t fail_of_65536;
 	struct sim sim;
 	struct s2_vm vm; /* part "pt" uses only vm.pt */

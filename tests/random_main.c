@@ -77,12 +77,24 @@ static uint64_t random_size(struct run *r)
 	return pages * page;
 }
 
+/* A few pages next to the last operation's: what it left behind is met there. */
+static int near_range(struct run *r, uint64_t *gpa, uint64_t *size)
+{
+	uint64_t page = 1ull << r->ref.page_shift;
+
+	*size = (1 + run_random(r, 3)) * page;
+	*gpa = (r->near & ~(page - 1)) + run_random(r, 17) * page - 8 * page;
+	return ref_at(&r->ref, *gpa) && ref_at(&r->ref, *gpa + *size - page);
+}
+
 void run_range(struct run *r, uint64_t *gpa, uint64_t *size)
 {
 	const struct ref_window *window = &r->ref.window[run_random(r, REF_WINDOWS)];
 	uint64_t page = 1ull << r->ref.page_shift, block = page << r->ref.stride;
 	uint64_t hot = 4 * block, offset;
 
+	if (!run_random(r, 4) && near_range(r, gpa, size))
+		return;
 	*size = random_size(r);
 	if (*size > window->size)
 		*size = window->size;
@@ -106,7 +118,7 @@ void run_range(struct run *r, uint64_t *gpa, uint64_t *size)
 		offset = offset % hot ? offset : (64ull << 20);
 	if (offset > window->size - *size)
 		offset = window->size - *size;
-	*gpa = window->gpa + offset;
+	*gpa = r->near = window->gpa + offset;
 }
 
 static void one_run(uint64_t seed, const char *part, uint64_t ops)

@@ -31,11 +31,14 @@ static uint64_t counts[TEST_COUNTS];
 static uint32_t lock;
 
 static struct s2_memslot slots[TEST_SLOTS] = {
-	[TEST_SLOT_RAM] = { { TEST_RAM }, { TESTDEV_HVA }, TEST_SLOT_SIZE, 0, 0, { NULL } },
-	[TEST_SLOT_RO] = { { TEST_RO }, { TESTDEV_HVA }, TEST_SLOT_SIZE, S2_SLOT_READONLY, 0,
-			   { NULL } },
-	[TEST_SLOT_DEV] = { { TEST_DEV }, { TESTDEV_HVA + TEST_SLOT_SIZE }, TEST_SLOT_SIZE, 0, 0,
-			    { NULL } },
+	[TEST_SLOT_RAM] = { .gpa = { TEST_RAM }, .hva = { TESTDEV_HVA }, .size = TEST_SLOT_SIZE },
+	[TEST_SLOT_RO] = { .gpa = { TEST_RO },
+			   .hva = { TESTDEV_HVA },
+			   .size = TEST_SLOT_SIZE,
+			   .flags = S2_SLOT_READONLY },
+	[TEST_SLOT_DEV] = { .gpa = { TEST_DEV },
+			    .hva = { TESTDEV_HVA + TEST_SLOT_SIZE },
+			    .size = TEST_SLOT_SIZE },
 };
 
 static struct {
@@ -376,8 +379,8 @@ static int device_read(uint64_t offset, unsigned int bytes, uint64_t *value)
 		return 0;
 	for (unsigned int i = 0; i < bytes; i++) {
 		uint64_t at = offset + i;
-		uint64_t byte = at < TEST_REG_PATTERN ? device.scratch[at] :
-							0x80 + at - TEST_REG_PATTERN;
+		uint64_t byte =
+			at < TEST_REG_PATTERN ? device.scratch[at] : 0x80 + at - TEST_REG_PATTERN;
 
 		*value |= byte << i * 8;
 	}
@@ -435,8 +438,8 @@ int testdev_mmio(const struct s2_exit *exit, const struct s2_arm64_mmio *mmio, u
 	if (exit->has_slot || offset >= TEST_PAGE_SIZE)
 		return 0;
 	take();
-	done = mmio->write ? device_write(offset, mmio->bytes, value) :
-			     device_read(offset, mmio->bytes, &value);
+	done = mmio->write ? device_write(offset, mmio->bytes, value)
+			   : device_read(offset, mmio->bytes, &value);
 	release();
 	if (done && !mmio->write && mmio->reg != 31)
 		regs[mmio->reg] = extend(mmio, value);

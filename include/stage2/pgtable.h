@@ -23,8 +23,8 @@
 extern "C" {
 #endif
 
-#define S2_CACHE_LINE	 64
-#define S2_LEVELS	 5 /* no format has more */
+#define S2_CACHE_LINE    64
+#define S2_LEVELS        5 /* no format has more */
 #define S2_WALKER_TABLES 8 /* a walker's own stock of tables */
 #define S2_GATHER_RANGES 8
 #define S2_GATHER_TABLES 16
@@ -39,7 +39,7 @@ enum s2_format {
 };
 
 struct s2_pt_config {
-	uint8_t format;	     /* enum s2_format */
+	uint8_t format;      /* enum s2_format */
 	uint8_t ipa_bits;    /* size of the guest physical address space */
 	uint8_t block_level; /* highest level at which leaves are made; 0: pages only */
 	uint8_t pad;
@@ -56,17 +56,17 @@ struct s2_stats {
 	uint64_t leaves_removed[S2_LEVELS];
 	uint64_t tables_linked;
 	uint64_t tables_unlinked;
-	uint64_t breaks;	   /* break-before-make sequences */
-	uint64_t lost_races;	   /* somebody else had made the same change first */
-	uint64_t busy;		   /* met an entry that another was just changing */
+	uint64_t breaks;            /* break-before-make sequences */
+	uint64_t lost_races;        /* somebody else had made the same change first */
+	uint64_t busy;              /* met an entry that another was just changing */
 	uint64_t tlb[S2_TLB_KINDS]; /* operations handed to the port, by enum s2_tlb_kind */
-	uint64_t tlb_local;	   /* of these, those with S2_TLB_LOCAL */
+	uint64_t tlb_local;         /* of these, those with S2_TLB_LOCAL */
 	uint64_t cache_sync_bytes;
-	uint64_t fault[3];	   /* by enum s2_fault_kind */
+	uint64_t fault[3];               /* by enum s2_fault_kind */
 	uint64_t fault_level[S2_LEVELS]; /* by the level of the leaf that the fault left behind */
-	uint64_t fault_walk;	   /* faults on a walk of the guest's own tables */
-	uint64_t fault_spurious;   /* the mapping was already there */
-	uint64_t fault_retry;	   /* the host was taking the memory away */
+	uint64_t fault_walk;             /* faults on a walk of the guest's own tables */
+	uint64_t fault_spurious;         /* the mapping was already there */
+	uint64_t fault_retry;            /* the host was taking the memory away */
 	uint64_t exit_mmio;
 	uint64_t exit_abort;
 	uint64_t exit_memory;
@@ -105,7 +105,7 @@ struct s2_walker {
 	uint64_t section __attribute__((aligned(S2_CACHE_LINE))); /* odd: inside */
 	struct s2_pt *pt;
 	struct s2_walker *next;
-	uint64_t mmio_page; /* last page found to have no slot, plus 1 ... */
+	uint64_t mmio_page;       /* last page found to have no slot, plus 1 ... */
 	uint64_t mmio_generation; /* ... as of this generation of the slots */
 	uint32_t ntables;
 	uint32_t pad;
@@ -128,7 +128,7 @@ struct s2_gather {
 	struct s2_pt *pt;
 	uint8_t nranges;
 	uint8_t ntables;
-	uint8_t all;	 /* too many ranges: invalidate everything */
+	uint8_t all;     /* too many ranges: invalidate everything */
 	uint8_t publish; /* entries became valid */
 	struct s2_tlb_range ranges[S2_GATHER_RANGES];
 	void *tables[S2_GATHER_TABLES];
@@ -137,9 +137,10 @@ struct s2_gather {
 
 /* What a range operation did, in bytes of guest address space. */
 struct s2_progress {
-	uint64_t done;	  /* finished, counted from the start of the range */
-	uint64_t changed; /* of that: newly mapped, removed, protected, ... */
-	uint64_t equal;	  /* map, relax: was already so (perhaps another thread was faster) */
+	uint64_t done;    /* finished, counted from the start of the range */
+	uint64_t changed; /* of that: newly mapped, protected, ...; unmap: a whole table counts
+			     whole */
+	uint64_t equal;   /* map, relax: was already so (perhaps another thread was faster) */
 };
 
 struct s2_leaf {
@@ -181,8 +182,8 @@ void s2_gather_flush(struct s2_gather *gather, struct s2_walker *walker);
 
 enum s2_map_flag {
 	S2_MAP_REPLACE = 1u << 0, /* an existing different mapping is replaced, not refused */
-	S2_MAP_WIDEN = 1u << 1,	  /* same output and type: rights are united instead of compared */
-	S2_MAP_PAGES = 1u << 2,	  /* no blocks */
+	S2_MAP_WIDEN = 1u << 1,   /* same output and type: rights are united instead of compared */
+	S2_MAP_PAGES = 1u << 2,   /* no blocks */
 };
 
 /*
@@ -262,10 +263,10 @@ S2_MUST_CHECK int s2_pt_next(struct s2_pt *pt, s2_gpa_t gpa, struct s2_walker *w
 struct s2_census {
 	uint64_t tables[S2_LEVELS]; /* linked tables (the root counts as its number of pages) */
 	uint64_t leaves[S2_LEVELS];
-	uint64_t empty;	 /* linked tables without any valid entry, the root apart */
-	uint64_t busy;	 /* entries that somebody was just changing */
+	uint64_t empty;  /* linked tables without any valid entry, the root apart */
+	uint64_t busy;   /* entries that somebody was just changing */
 	uint64_t stocks; /* tables in walkers' stocks */
-	uint64_t held;	 /* all that the port handed out and did not get back */
+	uint64_t held;   /* all that the port handed out and did not get back */
 };
 
 /*

@@ -38,7 +38,8 @@ enum s2_tlb_kind {
 	 * CPUs before returning (Arm: DSB ISHST; x86: nothing; RISC-V: maybe a fence).
 	 */
 	S2_TLB_PUBLISH,
-	/* What translates gpa: its leaf, at `level`; unless S2_TLB_LEAF, the tables above it too. */
+	/* What translates gpa: its leaf, at `level`; unless S2_TLB_LEAF, the tables above it too.
+	 */
 	S2_TLB_ENTRY,
 	/* The same for all of [gpa, gpa + size), whatever the number of pages. */
 	S2_TLB_RANGE,
@@ -48,7 +49,7 @@ enum s2_tlb_kind {
 };
 
 enum s2_tlb_flag {
-	S2_TLB_LEAF = 1u << 0,	/* no table was removed: walk caches may stay */
+	S2_TLB_LEAF = 1u << 0,  /* no table was removed: walk caches may stay */
 	S2_TLB_LOCAL = 1u << 1, /* the calling CPU suffices (rights were only widened) */
 };
 
@@ -78,8 +79,8 @@ struct s2_port {
 	uint64_t table_offset;
 
 	/*
-	 * Memory for 2^order contiguous pages of tables, zeroed, aligned to its whole size; NULL when
-	 * there is none. Never called inside a walker section; may sleep.
+	 * Memory for 2^order contiguous pages of tables, zeroed, aligned to its whole size; NULL
+	 * when there is none. Never called inside a walker section; may sleep.
 	 */
 	void *(*table_alloc)(void *ctx, unsigned int order);
 	/* Takes it back. Any context outside a section. The contents are not zero. */
@@ -87,8 +88,9 @@ struct s2_port {
 
 	/*
 	 * What is behind hva? Fill in *page and return 0; or S2_ENOENT (nothing), S2_EPERM (not for
-	 * this access), S2_EAGAIN (not now), S2_ENOMEM. May sleep; called outside any section. What
-	 * it says may become stale at once: the host then calls s2_vm_invalidate_begin().
+	 * this access), S2_EAGAIN (not now), S2_ENOMEM; all else is S2_EPORT. May sleep; called
+	 * outside any section. What it says may become stale at once: the host then calls
+	 * s2_vm_invalidate_begin().
 	 */
 	int (*resolve)(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_page *page);
 
@@ -99,7 +101,8 @@ struct s2_port {
 	 */
 	void (*tlb)(void *ctx, const struct s2_tlb_op *ops, size_t n);
 
-	/* Cache maintenance of normal memory (enum s2_sync_kind). NULL where caches are coherent. */
+	/* Cache maintenance of normal memory (enum s2_sync_kind). NULL where caches are coherent.
+	 */
 	void (*cache_sync)(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind);
 
 	/* Called while waiting for another walker to leave: pause, yield or sleep a little. */

@@ -56,18 +56,18 @@ static inline s2_hva_t s2_hva(uint64_t addr)
 /* Every function that can fail returns 0 or one of these, negative. One meaning each. */
 enum s2_error {
 	S2_OK = 0,
-	S2_EALIGN = -1,	   /* an address or size is not a multiple of the page size */
-	S2_ERANGE = -2,	   /* a range is empty, wraps, or leaves the address space */
-	S2_EINVAL = -3,	   /* arguments contradict each other or name something unknown */
-	S2_ENOMEM = -4,	   /* the port has no memory for a table; nothing more was changed */
-	S2_EQUOTA = -5,	   /* the tree has reached its quota of tables; nothing more was changed */
-	S2_EEXIST = -6,	   /* something else is mapped there, and replacing was not asked for */
-	S2_ENOENT = -7,	   /* nothing is there: no mapping, no slot, no backing page */
+	S2_EALIGN = -1,    /* an address or size is not a multiple of the page size */
+	S2_ERANGE = -2,    /* a range is empty, wraps, or leaves the address space */
+	S2_EINVAL = -3,    /* arguments contradict each other or name something unknown */
+	S2_ENOMEM = -4,    /* the port has no memory for a table; nothing more was changed */
+	S2_EQUOTA = -5,    /* the tree has reached its quota of tables; nothing more was changed */
+	S2_EEXIST = -6,    /* something else is mapped there, and replacing was not asked for */
+	S2_ENOENT = -7,    /* nothing is there: no mapping, no slot, no backing page */
 	S2_EOVERLAP = -8,  /* a memslot would overlap another */
-	S2_ESLOTS = -9,	   /* the address space has all the memslots it may have */
-	S2_EPERM = -10,	   /* the slot or the backing page does not permit this access */
+	S2_ESLOTS = -9,    /* the address space has all the memslots it may have */
+	S2_EPERM = -10,    /* the slot or the backing page does not permit this access */
 	S2_EAGAIN = -11,   /* the host is taking this memory away just now: try again */
-	S2_EPORT = -12,	   /* the port answered nonsense (unaligned page, contradictory type) */
+	S2_EPORT = -12,    /* the port answered nonsense (unaligned page, contradictory type) */
 	S2_EVERSION = -13, /* the port was written for another version of this interface */
 	S2_ECORRUPT = -14, /* an invariant of the tables does not hold (s2_pt_audit) */
 };
@@ -77,7 +77,8 @@ const char *s2_strerror(int error);
 
 #define S2_MUST_CHECK __attribute__((warn_unused_result))
 
-/* Rights. Execution is split by the guest's privilege where the CPU can (Arm FEAT_XNX, x86 MBEC). */
+/* Rights. Execution is split by the guest's privilege where the CPU can (Arm FEAT_XNX, x86 MBEC).
+ */
 enum s2_prot {
 	S2_R = 1u << 0,
 	S2_W = 1u << 1,
@@ -91,9 +92,9 @@ enum s2_prot {
 
 /* What memory is. Device kinds are never executable and never get cache maintenance. */
 enum s2_memtype {
-	S2_MEM_NORMAL,	      /* write-back cacheable, inner shareable */
-	S2_MEM_NC,	      /* normal, non-cacheable */
-	S2_MEM_DEVICE,	      /* Arm nGnRE: the usual kind for registers */
+	S2_MEM_NORMAL,        /* write-back cacheable, inner shareable */
+	S2_MEM_NC,            /* normal, non-cacheable */
+	S2_MEM_DEVICE,        /* Arm nGnRE: the usual kind for registers */
 	S2_MEM_DEVICE_nGnRnE, /* strongest */
 	S2_MEM_DEVICE_nGRE,
 	S2_MEM_DEVICE_GRE, /* weakest */
@@ -125,18 +126,18 @@ enum s2_access {
  * The engine never asks the machine itself. Where CPUs differ, state what all of them can do.
  */
 enum s2_cpu_feature {
-	S2_CPU_FWB = 1u << 0,	    /* stage 2 forces write-back: no data cache maintenance owed */
-	S2_CPU_DIC = 1u << 1,	    /* no instruction cache maintenance owed */
+	S2_CPU_FWB = 1u << 0,       /* stage 2 forces write-back: no data cache maintenance owed */
+	S2_CPU_DIC = 1u << 1,       /* no instruction cache maintenance owed */
 	S2_CPU_TLB_RANGE = 1u << 2, /* invalidation by range */
 	S2_CPU_TLB_LEVEL = 1u << 3, /* invalidation takes a level hint */
-	S2_CPU_XNX = 1u << 4,	    /* execute rights by privilege */
-	S2_CPU_HA = 1u << 5,	    /* hardware sets the access flag */
+	S2_CPU_XNX = 1u << 4,       /* execute rights by privilege */
+	S2_CPU_HA = 1u << 5,        /* hardware sets the access flag */
 };
 
 struct s2_cpu {
 	uint32_t features; /* enum s2_cpu_feature */
 	uint8_t pa_bits;   /* size of physical addresses */
-	uint8_t bbm;	   /* FEAT_BBM level: 2 lets a block be replaced by an equal table in place */
+	uint8_t bbm; /* FEAT_BBM level: 2 lets a block be replaced by an equal table in place */
 	uint8_t pad[2];
 };
 

@@ -16,8 +16,8 @@
 extern "C" {
 #endif
 
-#define S2_MAX_SLOTS	 32767
-#define S2_SLOT_HEIGHT	 8  /* of the slots' skip list: 4^8 = 65536 */
+#define S2_MAX_SLOTS     32767
+#define S2_SLOT_HEIGHT   8  /* of the slots' skip list: 4^8 = 65536 */
 #define S2_INVAL_BUCKETS 64 /* sequences, each for the 2 MiB regions that hash to it */
 
 enum s2_slot_flag {
@@ -26,15 +26,15 @@ enum s2_slot_flag {
 
 /*
  * A range of guest memory and what backs it. The caller owns it, fills in the first four fields and
- * must leave them alone while it is in use; s2_vm_slot_*() change it. gpa, size and hva are multiples
- * of the page size.
+ * must leave them alone while it is in use; s2_vm_slot_*() change it. gpa, size and hva are
+ * multiples of the page size.
  */
 struct s2_memslot {
 	s2_gpa_t gpa;
 	s2_hva_t hva;
 	uint64_t size;
-	uint32_t flags; /* enum s2_slot_flag */
-	uint32_t height; /* private */
+	uint32_t flags;                          /* enum s2_slot_flag */
+	uint32_t height;                         /* private */
 	struct s2_memslot *next[S2_SLOT_HEIGHT]; /* private */
 };
 
@@ -45,8 +45,9 @@ enum s2_vm_flag {
 	 */
 	S2_VM_EXEC_EXIT = 1u << 0,
 	/*
-	 * Grant execution only on an instruction fault, so that memory which is never executed never
-	 * pays for instruction cache maintenance. Without it, execution comes with the first mapping.
+	 * Grant execution only on an instruction fault, so that memory which is never executed
+	 * never pays for instruction cache maintenance. Without it, execution comes with the first
+	 * mapping.
 	 */
 	S2_VM_LAZY_EXEC = 1u << 1,
 };
@@ -70,11 +71,12 @@ struct s2_vm {
 	uint32_t pad;
 	uint64_t generation; /* of the slots */
 	struct s2_memslot *slots[S2_SLOT_HEIGHT];
-	struct s2_inval_bucket inval_all; /* every invalidation counts here ... */
+	struct s2_inval_bucket inval_all;               /* every invalidation counts here ... */
 	struct s2_inval_bucket inval[S2_INVAL_BUCKETS]; /* ... and where it touches */
 };
 
-/* As s2_pt_init() and s2_pt_fini(). s2_vm_fini() forgets the slots; their memory is the caller's. */
+/* As s2_pt_init() and s2_pt_fini(). s2_vm_fini() forgets the slots; their memory is the caller's.
+ */
 S2_MUST_CHECK int s2_vm_init(struct s2_vm *vm, const struct s2_vm_config *config,
 			     const struct s2_port *port);
 void s2_vm_fini(struct s2_vm *vm);
@@ -98,7 +100,10 @@ S2_MUST_CHECK int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot,
  */
 S2_MUST_CHECK int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot,
 				    const struct s2_memslot *to, struct s2_walker *walker);
-/* Copies the slot that holds gpa; waits while it is being changed. Errors: S2_ENOENT. */
+/*
+ * Copies the slot that holds gpa. Where there is none it waits for a s2_vm_slot_change() to finish,
+ * for nothing else. Errors: S2_ENOENT.
+ */
 S2_MUST_CHECK int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
 				  struct s2_memslot *copy);
 
@@ -110,26 +115,26 @@ enum s2_fault_kind {
 
 /* A guest's fault as the CPU reported it. s2_arm64_decode_abort() fills one in for Arm. */
 struct s2_fault {
-	s2_gpa_t gpa;	/* exact where known, else the page */
+	s2_gpa_t gpa;   /* exact where known, else the page */
 	uint8_t access; /* enum s2_access */
-	uint8_t kind;	/* enum s2_fault_kind */
-	uint8_t walk;	/* met while the guest's own tables were walked (Arm: S1PTW) */
-	uint8_t user;	/* the guest ran unprivileged */
+	uint8_t kind;   /* enum s2_fault_kind */
+	uint8_t walk;   /* met while the guest's own tables were walked (Arm: S1PTW) */
+	uint8_t user;   /* the guest ran unprivileged */
 	uint8_t pad[4];
 };
 
 enum s2_exit_reason {
 	S2_EXIT_RESUME, /* run the guest again: mapped, or to be tried again */
-	S2_EXIT_MMIO,	/* a device is to be emulated: no slot, or a write to a read-only one */
-	S2_EXIT_ABORT,	/* give the guest an external abort at its own vector */
+	S2_EXIT_MMIO,   /* a device is to be emulated: no slot, or a write to a read-only one */
+	S2_EXIT_ABORT,  /* give the guest an external abort at its own vector */
 	S2_EXIT_MEMORY, /* the slot is there but the host has no page for it: the VMM decides */
-	S2_EXIT_EXEC,	/* execution from a device or from no slot, with S2_VM_EXEC_EXIT */
+	S2_EXIT_EXEC,   /* execution from a device or from no slot, with S2_VM_EXEC_EXIT */
 };
 
 struct s2_exit {
 	uint8_t reason; /* enum s2_exit_reason */
 	uint8_t access; /* enum s2_access */
-	uint8_t walk;	/* as in the fault */
+	uint8_t walk;   /* as in the fault */
 	uint8_t has_slot;
 	int32_t error; /* S2_EXIT_MEMORY: what resolve() said */
 	s2_gpa_t gpa;
@@ -156,8 +161,8 @@ S2_MUST_CHECK int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
 /*
  * The host is about to change what is behind [gpa, gpa + size): from the return of begin until end,
  * nothing there is mapped and nothing will be; no translation of it is left in any TLB. Pairs may
- * overlap and nest; each begin needs its end with the same range. A block on the edge of the range is
- * removed whole, so that no memory is ever needed. Errors of begin (then no end): S2_EALIGN,
+ * overlap and nest; each begin needs its end with the same range. A block on the edge of the range
+ * is removed whole, so that no memory is ever needed. Errors of begin (then no end): S2_EALIGN,
  * S2_ERANGE.
  */
 S2_MUST_CHECK int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,

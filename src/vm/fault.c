@@ -136,7 +136,8 @@ static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *
 	ret = pt->port->resolve(pt->port->ctx, s2_hva(hva), rq->access, &page);
 	if (ret == S2_EAGAIN)
 		return RETRY;
-	if (ret > 0 || (!ret && !page_ok(pt, hva, &page)))
+	if (ret ? ret != S2_ENOENT && ret != S2_EPERM && ret != S2_ENOMEM
+		: !page_ok(pt, hva, &page))
 		return S2_EPORT;
 	if (!ret && rq->access == S2_ACCESS_WRITE && !(page.prot & S2_W))
 		ret = S2_EPERM;

@@ -65,9 +65,11 @@ int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, struct
 
 	if (ret)
 		return ret;
+	mask = bucket_mask(gpa.gpa, size);
 	bucket_begin(&vm->inval_all);
-	for (mask = bucket_mask(gpa.gpa, size); mask; mask &= mask - 1)
-		bucket_begin(&vm->inval[__builtin_ctzll(mask)]);
+	for (unsigned int i = 0; i < S2_INVAL_BUCKETS; i++)
+		if (mask >> i & 1)
+			bucket_begin(&vm->inval[i]);
 	s2_synchronize(&vm->pt, walker);
 	s2_gather_init(&gather, &vm->pt);
 	ret = s2_pt_run(&vm->pt, vm->pt.ops->unmap, &job, walker, &gather);
@@ -81,7 +83,8 @@ void s2_vm_invalidate_end(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size)
 {
 	uint64_t mask = bucket_mask(gpa.gpa, size);
 
-	for (; mask; mask &= mask - 1)
-		bucket_end(&vm->inval[__builtin_ctzll(mask)]);
+	for (unsigned int i = 0; i < S2_INVAL_BUCKETS; i++)
+		if (mask >> i & 1)
+			bucket_end(&vm->inval[i]);
 	bucket_end(&vm->inval_all);
 }

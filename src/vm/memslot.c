@@ -126,10 +126,13 @@ static int slot_check(struct s2_vm *vm, const struct s2_memslot *slot,
 	return 0;
 }
 
-/* Negative MMIO caches of the walkers end here. */
-static void slots_changed(struct s2_vm *vm)
+/*
+ * The generation ends the walkers' negative MMIO caches. It is odd while a slot is out of the list
+ * only to come back: s2_vm_slot_find() must not take that for a hole.
+ */
+static void slots_changed(struct s2_vm *vm, unsigned int by)
 {
-	s2_add_seq(&vm->generation, 1);
+	s2_add_seq(&vm->generation, by);
 }
 
 int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker)
@@ -143,19 +146,18 @@ int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *
 		ret = S2_ESLOTS;
 	if (!ret) {
 		slot_link(vm, slot);
-		slots_changed(vm);
+		slots_changed(vm, 2);
 	}
 	s2_unlock(&vm->slots_lock);
 	return ret;
 }
 
-/* Takes a linked slot out for good: nothing of it is mapped, nobody reads it. Then end it. */
+/* Takes a linked slot out: nothing of it is mapped, nobody reads it. The caller ends it. */
 static void slot_take_out(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker)
 {
 	if (s2_vm_invalidate_begin(vm, slot->gpa, slot->size, walker))
 		__builtin_trap(); /* the range was checked when the slot came */
 	slot_unlink(vm, slot);
-	slots_changed(vm);
 	s2_synchronize(&vm->pt, walker);
 }
 
@@ -166,6 +168,7 @@ int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *
 	s2_lock(&vm->slots_lock, vm->pt.port);
 	if (slot_linked(vm, slot)) {
 		slot_take_out(vm, slot, walker);
+		slots_changed(vm, 2);
 		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
 		ret = 0;
 	}
@@ -187,13 +190,14 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 		/* Faults in the new range must not see the moment without the slot either. */
 		if (s2_vm_invalidate_begin(vm, to->gpa, to->size, walker))
 			__builtin_trap();
+		slots_changed(vm, 1);
 		slot_take_out(vm, slot, walker);
 		slot->gpa = to->gpa;
 		slot->hva = to->hva;
 		slot->size = to->size;
 		slot->flags = to->flags;
 		slot_link(vm, slot);
-		slots_changed(vm);
+		slots_changed(vm, 1);
 		s2_vm_invalidate_end(vm, old.gpa, old.size);
 		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
 	}
@@ -204,21 +208,20 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
 		    struct s2_memslot *copy)
 {
-	uint64_t page = 1ull << vm->pt.page_shift;
 	struct s2_memslot *slot;
-	struct s2_sample sample;
-	int valid;
+	uint64_t generation;
 
 	for (;;) {
-		s2_vm_sample(vm, gpa.gpa, &sample);
+		generation = s2_load_acquire(&vm->generation);
 		s2_enter(walker);
 		slot = s2_slot_lookup(vm, gpa.gpa);
 		if (slot)
 			*copy = *slot;
-		valid = s2_vm_sample_valid(vm, gpa.gpa & ~(page - 1), page, &sample);
 		s2_leave(walker);
-		if (valid)
-			return slot ? 0 : S2_ENOENT;
+		if (slot)
+			return 0;
+		if (!(generation & 1) && s2_load_acquire(&vm->generation) == generation)
+			return S2_ENOENT;
 		vm->pt.port->relax(vm->pt.port->ctx);
 	}
 }

@@ -6,6 +6,10 @@
  */
 	.arch_extension lse
 
+#define REGS_1_28                                                                          \
+	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, \
+	24, 25, 26, 27, 28
+
 	.macro	access name, insn:vararg
 	.global	\name
 	.type	\name, %function
@@ -96,7 +100,7 @@ exclusive_pair_add:
 	 */
 	.global	flags_then_load, flags_load
 flags_then_load:
-	.irp	n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28
+	.irp	n, REGS_1_28
 	mov	x\n, #\n
 	.endr
 	mov	x29, #0xf0000000
@@ -133,7 +137,7 @@ mmio_store_all:
 	mov	x9, sp
 	msr	sp_el0, x9		// not in use at EL1h
 	mov	sp, x0
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+	.irp	n, 0, REGS_1_28, 29, 30
 	mov	x\n, #(0x100 + \n)
 	str	x\n, [sp]
 	.endr
@@ -150,7 +154,7 @@ mmio_load_all:
 	msr	sp_el0, x9
 	msr	tpidr_el0, x1
 	msr	tpidrro_el0, x0
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+	.irp	n, 0, REGS_1_28, 29, 30
 	mrs	x\n, tpidrro_el0
 	mov	sp, x\n
 	ldr	x\n, [sp]		// from the device

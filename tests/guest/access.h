@@ -52,11 +52,11 @@ ACCESS(ic_ivau);
 ACCESS(at_s1e1r);
 ACCESS(at_s1e1w);
 ACCESS(prefetch);
-ACCESS(cas8);		    /* expected, new */
-ACCESS(exclusive_add8);	    /* value */
+ACCESS(cas8);               /* expected, new */
+ACCESS(exclusive_add8);     /* value */
 ACCESS(exclusive_pair_add); /* values */
 ACCESS(flags_then_load);
-ACCESS(flags_load);	/* the load in flags_then_load */
+ACCESS(flags_load); /* the load in flags_then_load */
 ACCESS(mmio_store_all);
 ACCESS(mmio_load_all); /* array of 31 */
 #undef ACCESS

@@ -18,7 +18,7 @@
 #include "abi.h"
 #include "layout.h"
 
-#define PAGE	 0x1000ull
+#define PAGE     0x1000ull
 #define MAX_CPUS 4
 
 /* An exception as the guest met it. */
@@ -26,7 +26,7 @@ struct probe {
 	uint64_t saved[13]; /* callee-saved registers and SP, for probe_resume() */
 	uint64_t result;    /* of the function, if it returned */
 	uint32_t vector;    /* number of the vector: 0 EL1t, 4 EL1h, 8 EL0 (+ 0: synchronous) */
-	uint32_t daif;	    /* after exception entry */
+	uint32_t daif;      /* after exception entry */
 	uint64_t esr;
 	uint64_t far;
 	uint64_t elr;
@@ -41,12 +41,15 @@ struct cpu {
 	uint64_t mpidr;
 	uint32_t id;
 	uint32_t state; /* enum cpu_state */
-	uint32_t turn;	/* job rounds this CPU has finished */
-	uint32_t bad;	/* what a job found wrong: 0 is nothing */
-	uint64_t seen;	/* a value that explains `bad` */
+	uint32_t turn;  /* job rounds this CPU has finished */
+	uint32_t bad;   /* what a job found wrong: 0 is nothing */
+	uint64_t seen;  /* a value that explains `bad` */
 } __attribute__((aligned(64)));
 
-enum cpu_state { CPU_OFF, CPU_RUNS };
+enum cpu_state {
+	CPU_OFF,
+	CPU_RUNS
+};
 
 _Static_assert(offsetof(struct cpu, probe) == CPU_PROBE, "layout.h");
 _Static_assert(offsetof(struct cpu, stack) == CPU_STACK, "layout.h");
@@ -55,12 +58,12 @@ _Static_assert(offsetof(struct probe, result) == PROBE_RESULT, "layout.h");
 
 /* What boot.c learned. */
 struct machine {
-	uint64_t image;	   /* where this image is */
+	uint64_t image;    /* where this image is */
 	uint64_t ram_base; /* the memory range that it is in */
 	uint64_t ram_size;
-	uint32_t ncpus; /* in the device tree, MAX_CPUS at most */
+	uint32_t ncpus;    /* in the device tree, MAX_CPUS at most */
 	uint32_t psci_hvc; /* PSCI by HVC instead of SMC */
-	uint32_t hyp;	   /* the hypervisor offers its test device */
+	uint32_t hyp;      /* the hypervisor offers its test device */
 	uint32_t lse;
 	uint32_t hafdbs;
 	uint32_t pan;
@@ -96,9 +99,9 @@ int has_arg(const char *word); /* is it one of the words of bootargs? */
 
 /* Records the first failed check of the running test; returns cond, so that a test can stop. */
 int check_at(int cond, const char *file, int line, const char *text);
-#define check(cond) check_at(!!(cond), __FILE__, __LINE__, #cond)
+#define check(cond) check_at(!!(cond), __FILE_NAME__, __LINE__, #cond)
 int check_eq_at(uint64_t seen, uint64_t want, const char *file, int line, const char *text);
-#define check_eq(seen, want) check_eq_at(seen, want, __FILE__, __LINE__, #seen)
+#define check_eq(seen, want) check_eq_at(seen, want, __FILE_NAME__, __LINE__, #seen)
 
 /* Expects of a probe that an external abort arrived, and that all of its syndrome is right. */
 enum abort_flag {
@@ -112,8 +115,8 @@ enum abort_flag {
 #define ABORT_WALK_AT(level) (ABORT_WALK | (level) << 8)
 int check_abort_at(int taken, const struct probe *probe, unsigned int flags, uint64_t far,
 		   uint64_t elr, const char *file, int line);
-#define check_abort(taken, probe, flags, far, elr)                                                 \
-	check_abort_at(taken, probe, flags, far, (uint64_t)(elr), __FILE__, __LINE__)
+#define check_abort(taken, probe, flags, far, elr) \
+	check_abort_at(taken, probe, flags, far, (uint64_t)(elr), __FILE_NAME__, __LINE__)
 #define ANY_ELR ~0ull
 
 /* boot.c: fills in `machine`. */
@@ -150,21 +153,21 @@ int smp_run(unsigned int n, void (*job)(struct cpu *cpu));
 unsigned int smp_start(void); /* all CPUs on; how many there are */
 void barrier_wait(uint32_t *barrier, unsigned int n);
 void job_bad(struct cpu *cpu, uint32_t line, uint64_t seen);
-#define job_check(cpu, cond, seen)                                                                 \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			job_bad(cpu, __LINE__, seen);                                              \
+#define job_check(cpu, cond, seen)                    \
+	do {                                          \
+		if (!(cond))                          \
+			job_bad(cpu, __LINE__, seen); \
 	} while (0)
 
-#define PSCI_VERSION	   0x84000000
-#define PSCI_CPU_OFF	   0x84000002
-#define PSCI_CPU_ON	   0xc4000003
+#define PSCI_VERSION       0x84000000
+#define PSCI_CPU_OFF       0x84000002
+#define PSCI_CPU_ON        0xc4000003
 #define PSCI_AFFINITY_INFO 0xc4000004
-#define PSCI_SYSTEM_OFF	   0x84000008
-#define PSCI_FEATURES	   0x8400000a
+#define PSCI_SYSTEM_OFF    0x84000008
+#define PSCI_FEATURES      0x8400000a
 uint64_t psci(uint64_t id, uint64_t a, uint64_t b, uint64_t c);
 uint64_t hvc(uint64_t *regs); /* regs[0..3] in and out; returns regs[0] */
-uint64_t hypercall(uint64_t id, uint64_t a, uint64_t b, uint64_t c); /* x1, checks x0 == 0 */
+uint64_t hypercall(uint64_t id, uint64_t a, uint64_t b, uint64_t c);    /* x1, checks x0 == 0 */
 int64_t hypercall_try(uint64_t id, uint64_t a, uint64_t b, uint64_t c); /* x0 */
 uint64_t smc(uint64_t *regs);
 /* The same for probe_enter(), where they may be undefined; a is the array. */
@@ -191,13 +194,13 @@ static inline void poke(uint64_t addr, uint64_t value)
 	*(volatile uint64_t *)addr = value;
 }
 
-#define read_sysreg(name)                                                                          \
-	({                                                                                         \
-		uint64_t value_;                                                                   \
-		__asm__ volatile("mrs %0, " #name : "=r"(value_));                                 \
-		value_;                                                                            \
+#define read_sysreg(name)                                          \
+	({                                                         \
+		uint64_t value_;                                   \
+		__asm__ volatile("mrs %0, " #name : "=r"(value_)); \
+		value_;                                            \
 	})
-#define write_sysreg(value, name)                                                                  \
+#define write_sysreg(value, name) \
 	__asm__ volatile("msr " #name ", %0\n\tisb" : : "r"((uint64_t)(value)) : "memory")
 
 /* A test, its name as it stands in the TAP output, and what it cannot do without. */

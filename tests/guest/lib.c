@@ -10,8 +10,8 @@
 #include "guest.h"
 
 #define UART_BASE 0x09000000ull
-#define UART_DR	  0x00
-#define UART_FR	  0x18
+#define UART_DR   0x00
+#define UART_FR   0x18
 #define UART_TXFF (1u << 5)
 
 static uint32_t failed; /* checks of the running test */
@@ -139,19 +139,19 @@ int check_eq_at(uint64_t seen, uint64_t want, const char *file, int line, const 
 
 /* --- exceptions --- */
 
-#define ESR_EC(esr)	  ((unsigned int)((esr) >> 26) & 0x3f)
-#define ESR_FSC(esr)	  ((unsigned int)(esr)&0x3f)
-#define ESR_IL		  (1u << 25)
-#define ESR_WNR		  (1u << 6)
-#define ESR_CM		  (1u << 8)
-#define EC_IABT_LOWER	  0x20
-#define EC_DABT_LOWER	  0x24
-#define EC_SAME		  1 /* added to either: from the same exception level */
-#define FSC_EXTERNAL	  0x10
+#define ESR_EC(esr)       ((unsigned int)((esr) >> 26) & 0x3f)
+#define ESR_FSC(esr)      ((unsigned int)(esr)&0x3f)
+#define ESR_IL            (1u << 25)
+#define ESR_WNR           (1u << 6)
+#define ESR_CM            (1u << 8)
+#define EC_IABT_LOWER     0x20
+#define EC_DABT_LOWER     0x24
+#define EC_SAME           1 /* added to either: from the same exception level */
+#define FSC_EXTERNAL      0x10
 #define FSC_EXTERNAL_WALK 0x14
-#define DAIF_ALL	  0x3c0u
-#define SPSR_EL1T	  0x4u
-#define SPSR_EL1H	  0x5u
+#define DAIF_ALL          0x3c0u
+#define SPSR_EL1T         0x4u
+#define SPSR_EL1H         0x5u
 
 static void describe(const struct probe *p)
 {
@@ -166,8 +166,8 @@ static void describe(const struct probe *p)
 		what = "SVC";
 	else if (ec == 0)
 		what = "undefined instruction";
-	print("# %s: vector 0x%x EC 0x%x FSC 0x%x ESR 0x%lx FAR 0x%lx ELR 0x%lx SPSR 0x%lx\n",
-	      what, p->vector * 0x80, ec, ESR_FSC(p->esr), p->esr, p->far, p->elr, p->spsr);
+	print("# %s: vector 0x%x EC 0x%x FSC 0x%x ESR 0x%lx FAR 0x%lx ELR 0x%lx SPSR 0x%lx\n", what,
+	      p->vector * 0x80, ec, ESR_FSC(p->esr), p->esr, p->far, p->elr, p->spsr);
 }
 
 void trap(const uint64_t *frame)
@@ -236,7 +236,9 @@ int check_abort_at(int taken, const struct probe *p, unsigned int flags, uint64_
 		return 1;
 	failed++;
 	print("# %s:%u: %s; expected %s%s%s abort, FAR 0x%lx\n", file, (unsigned int)line, error,
-	      flags & ABORT_EXEC ? "instruction" : flags & ABORT_WRITE ? "write" : "read",
+	      flags & ABORT_EXEC    ? "instruction"
+	      : flags & ABORT_WRITE ? "write"
+				    : "read",
 	      flags & ABORT_USER ? " EL0" : "", flags & ABORT_WALK ? " walk" : "", far);
 	if (taken)
 		describe(p);
@@ -261,8 +263,8 @@ static const char *skip_reason(const struct test *t, unsigned int online)
 static unsigned int run_tests(void)
 {
 	static const struct test *const groups[] = {
-		abort_tests, slot_tests, mmio_tests, walk_tests, atomic_tests,
-		host_tests,  smp_tests,	 maint_tests, psci_tests,
+		abort_tests, slot_tests, mmio_tests,  walk_tests, atomic_tests,
+		host_tests,  smp_tests,  maint_tests, psci_tests,
 	};
 	unsigned int number = 0, bad = 0, online = smp_start();
 

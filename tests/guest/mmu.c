@@ -12,28 +12,28 @@
  */
 #include "guest.h"
 
-#define VALID	  1ull
-#define TABLE	  3ull
+#define VALID     1ull
+#define TABLE     3ull
 #define ATTR_DEV  (0ull << 2)
 #define ATTR_MEM  (1ull << 2)
-#define ATTR_NC	  (2ull << 2)
-#define AP_USER	  (1ull << 6)
-#define AP_RO	  (1ull << 7)
-#define INNER	  (3ull << 8)
-#define AF	  (1ull << 10)
-#define PXN	  (1ull << 53)
-#define UXN	  (1ull << 54)
-#define MAIR	  0x44ff00ull
-#define GIB	  (1ull << 30)
+#define ATTR_NC   (2ull << 2)
+#define AP_USER   (1ull << 6)
+#define AP_RO     (1ull << 7)
+#define INNER     (3ull << 8)
+#define AF        (1ull << 10)
+#define PXN       (1ull << 53)
+#define UXN       (1ull << 54)
+#define MAIR      0x44ff00ull
+#define GIB       (1ull << 30)
 #define WINDOW_VA (511 * GIB)
 
-#define TCR_T0SZ	  25ull
-#define TCR_T1SZ	  (16ull << 16)
-#define TCR_CACHED	  (0x3500ull | 0x3500ull << 16) /* walks: write-back, inner shareable */
-#define TCR_TG1_4K	  (2ull << 30)
-#define TCR_EPD1	  (1ull << 23)
-#define SCTLR_RES1	  0x30d00800ull
-#define SCTLR_M_C_I	  0x1005ull
+#define TCR_T0SZ    25ull
+#define TCR_T1SZ    (16ull << 16)
+#define TCR_CACHED  (0x3500ull | 0x3500ull << 16) /* walks: write-back, inner shareable */
+#define TCR_TG1_4K  (2ull << 30)
+#define TCR_EPD1    (1ull << 23)
+#define SCTLR_RES1  0x30d00800ull
+#define SCTLR_M_C_I 0x1005ull
 
 static uint64_t root[512] __attribute__((aligned(PAGE)));
 static uint64_t window_dir[512] __attribute__((aligned(PAGE)));

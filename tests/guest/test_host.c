@@ -6,8 +6,8 @@
  */
 #include "access.h"
 
-#define BLOCK	    0x200000ull
-#define PROT_W	    2
+#define BLOCK       0x200000ull
+#define PROT_W      2
 #define AGE_TEST    0
 #define AGE_CLEAR   1
 #define MARK(frame) (0x6d61726b00000000ull + (frame))
@@ -254,8 +254,8 @@ static void readonly_and_back(void)
 }
 
 /*
- * A block that nobody else touches, untouched. Elsewhere another CPU's fault on a neighbour may make
- * the block whole again, young and writable, between a hypercall and a look at what it did.
+ * A block that nobody else touches, untouched. Elsewhere another CPU's fault on a neighbour may
+ * make the block whole again, young and writable, between a hypercall and a look at what it did.
  */
 static uint64_t own_block(void)
 {

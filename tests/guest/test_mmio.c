@@ -11,8 +11,9 @@ static void pattern(probe_fn load, uint64_t n, uint64_t want, int line)
 {
 	struct probe p;
 
-	if (check_eq_at(probe_enter(&p, load, REG(PATTERN) + n, 0, 0), 0, __FILE__, line, "taken"))
-		check_eq_at(p.result, want, __FILE__, line, "value read");
+	if (check_eq_at(probe_enter(&p, load, REG(PATTERN) + n, 0, 0), 0, __FILE_NAME__, line,
+			"taken"))
+		check_eq_at(p.result, want, __FILE_NAME__, line, "value read");
 }
 
 static void loads(void)
@@ -53,14 +54,14 @@ static void store(probe_fn insn, uint64_t offset, uint64_t value, uint64_t bytes
 
 	poke(word, 0x5a5a5a5a5a5a5a5a);
 	writes = peek(REG(WRITES));
-	if (!check_eq_at(probe_enter(&p, insn, REG(SCRATCH) + offset, value, 0), 0, __FILE__, line,
-			 "taken"))
+	if (!check_eq_at(probe_enter(&p, insn, REG(SCRATCH) + offset, value, 0), 0, __FILE_NAME__,
+			 line, "taken"))
 		return;
-	check_eq_at(peek(REG(WRITES)), writes + 1, __FILE__, line, "writes");
-	check_eq_at(peek(REG(LAST)), value & mask, __FILE__, line, "value written");
-	check_eq_at(peek(REG(WIDTH)), bytes, __FILE__, line, "width");
+	check_eq_at(peek(REG(WRITES)), writes + 1, __FILE_NAME__, line, "writes");
+	check_eq_at(peek(REG(LAST)), value & mask, __FILE_NAME__, line, "value written");
+	check_eq_at(peek(REG(WIDTH)), bytes, __FILE_NAME__, line, "width");
 	check_eq_at(peek(word), (0x5a5a5a5a5a5a5a5a & ~(mask << shift)) | (value & mask) << shift,
-		    __FILE__, line, "scratch");
+		    __FILE_NAME__, line, "scratch");
 }
 
 static void stores(void)
@@ -147,8 +148,8 @@ static void undescribed(void)
 		probe_fn insn;
 		unsigned int flags;
 	} list[] = {
-		{ ld_pair, 0 },	 { st_pair, ABORT_WRITE }, { ld8_post, 0 },
-		{ st8_pre, ABORT_WRITE }, { dc_zva, ABORT_WRITE }, { ld_exclusive, 0 },
+		{ ld_pair, 0 },           { st_pair, ABORT_WRITE }, { ld8_post, 0 },
+		{ st8_pre, ABORT_WRITE }, { dc_zva, ABORT_WRITE },  { ld_exclusive, 0 },
 	};
 	uint64_t writes = peek(REG(WRITES));
 	struct probe p;

@@ -79,7 +79,8 @@ static void on_again(void)
 /* SMC is undefined where the machine has none: only the hypervisor must know it. */
 static void unknown_calls(void)
 {
-	static const uint64_t ids[] = { 0x84001234, 0xc4001234, 0x8000ffff, 0xc6010000, 0xffffffff };
+	static const uint64_t ids[] = { 0x84001234, 0xc4001234, 0x8000ffff, 0xc6010000,
+					0xffffffff };
 
 	for (unsigned int i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
 		uint64_t regs[4] = { ids[i] };

@@ -84,10 +84,7 @@ static void ro_executes(void)
 /* The syndrome does not describe these: nothing can emulate them, so they must abort. */
 static void ro_undescribed(void)
 {
-	static const struct {
-		probe_fn insn;
-		unsigned int flags;
-	} writes[] = { { st_pair, ABORT_WRITE }, { st8_pre, ABORT_WRITE }, { dc_zva, ABORT_WRITE } };
+	static const probe_fn writes[] = { st_pair, st8_pre, dc_zva };
 	uint64_t before = count(TEST_COUNT_RO_WRITES);
 	struct probe p;
 
@@ -96,9 +93,9 @@ static void ro_undescribed(void)
 		uint64_t was = peek(addr);
 
 		for (int again = 0; again < 2; again++) {
-			int taken = probe_enter(&p, writes[i].insn, addr, 5, 6);
+			int taken = probe_enter(&p, writes[i], addr, 5, 6);
 
-			check_abort(taken, &p, writes[i].flags, addr, writes[i].insn);
+			check_abort(taken, &p, ABORT_WRITE, addr, writes[i]);
 			check_eq(peek(addr), was);
 		}
 	}

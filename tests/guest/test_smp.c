@@ -5,9 +5,9 @@
  */
 #include "access.h"
 
-#define ONE_PAGE_ROUNDS 120
-#define REGION_PAGES	1024
-#define REGION_ROUNDS	3
+#define ONE_PAGE_ROUNDS (200 / machine.ncpus) /* emulated CPUs may share real ones */
+#define REGION_PAGES    1024
+#define REGION_ROUNDS   3
 
 static uint64_t region;
 static uint32_t barrier;

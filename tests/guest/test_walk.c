@@ -8,11 +8,11 @@
  */
 #include "access.h"
 
-#define TCR_HA	 (1ull << 39)
-#define TCR_HD	 (1ull << 40)
+#define TCR_HA   (1ull << 39)
+#define TCR_HD   (1ull << 40)
 #define ENTRY_AF (1ull << 10)
 #define ENTRY_RO (1ull << 7)
-#define DBM	 (1ull << 51)
+#define DBM      (1ull << 51)
 #define INSN_RET 0xd65f03c0d65f03c0ull
 
 struct layout {
@@ -296,8 +296,7 @@ const struct test walk_tests[] = {
 	{ "table walks through the hypervisor's memory abort", walk_reserve, NEED_HYP },
 	{ "table walks through the emulated device abort", walk_mmio, NEED_HYP },
 	{ "table walks through memory that the host has lost abort", walk_absent, NEED_HYP },
-	{ "hardware sets access flags in the guest's tables", hardware_af,
-	  NEED_HYP | NEED_HAFDBS },
+	{ "hardware sets access flags in the guest's tables", hardware_af, NEED_HYP | NEED_HAFDBS },
 	{ "hardware marks the guest's tables dirty", hardware_dirty, NEED_HYP | NEED_HAFDBS },
 	{ "hardware access flags in a read-only slot abort", hardware_af_readonly,
 	  NEED_HYP | NEED_HAFDBS },
