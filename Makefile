@@ -21,7 +21,7 @@ run: all
 
 test:
 	@scripts/setup run test
-	@scripts/build $(BUILD) $(PREFIX)
+	@scripts/build $(BUILD) $(PREFIX) clang
 	@scripts/run-tests $(BUILD)
 
 bench: all

@@ -74,6 +74,18 @@ ends() {
 	is "exit code of a guest that sleeps" $code 1
 	is "guest_exit then" "$(json guest_exit)" stall
 
+	# Guests that do themselves harm, from tests/guest: into nothing, over their own tables.
+	local guest=$BUILD/arm64/tests/guest/stage2-test-guest.bin
+	run run --json --test --kernel "$guest" --append test=jump-nowhere
+	is "exit code of a guest that jumps into nothing" $code 1
+	is "guest_exit then" "$(json guest_exit)" stuck
+	run run --json --test --kernel "$guest" --append test=own-tables
+	is "exit code of a guest that writes over its tables" $code 1
+	is "guest_exit then" "$(json guest_exit)" stuck
+	run run --json --test --kernel "$guest" --append test=own-tables-zero --stall 3
+	is "exit code of one that then faults for ever by itself" $code 1
+	is "guest_exit then" "$(json guest_exit)" stall
+
 	"$STAGE2" run --quiet >/dev/null 2>&1 </dev/null &
 	sleep 1
 	says "an emulator runs" "$(strays)" qemu
