@@ -9,6 +9,7 @@
 
 #include <stage2/arm64.h>
 
+#include "formats.h"
 #include "ref.h"
 #include "sim.h"
 
@@ -21,14 +22,70 @@ struct run {
 	uint64_t op; /* number of the operation under way */
 	uint64_t near; /* where the last operation was */
 	uint32_t fail_of_65536;
+	uint32_t strikes; /* a second walker gets in between */
 	struct sim sim;
 	struct s2_vm vm; /* part "pt" uses only vm.pt */
 	struct s2_walker walker;
 	struct s2_gather gather;
 	struct ref ref;
 	struct s2_pt_config config;
-	char log[RUN_LOG][160];
+	const struct test_format *format;
+	char log[RUN_LOG][480];
 };
+
+/* An operation on a tree (random_op.c): drawn, carried out on the engine, on the reference. */
+enum op_kind {
+	OP_MAP,
+	OP_UNMAP,
+	OP_PROTECT,
+	OP_RELAX,
+	OP_AGE,
+	OP_SPLIT,
+	OP_KINDS
+};
+
+struct op {
+	enum op_kind kind;
+	uint64_t gpa, size, hpa;
+	struct s2_attr attr;
+	unsigned int how; /* flags, rights, age, level */
+};
+
+extern const char *const op_name[OP_KINDS];
+
+void op_draw(struct run *run, struct op *op);
+uint64_t op_draw_hpa(struct run *run, uint64_t gpa);
+int op_on_engine(struct run *run, const struct op *op, struct s2_walker *walker,
+		 struct s2_gather *gather, struct s2_progress *progress);
+int op_on_reference(struct run *run, const struct op *op, struct ref_op *done);
+int op_overlap(const struct op *a, const struct op *b);
+
+/* What was done since the gather was flushed last; the last one is under way. */
+#define OWED 16
+struct owed {
+	struct op op[OWED];
+	unsigned int n;
+};
+
+/* A second walker's operation in the midst of the first's (strike.c). */
+struct strike {
+	struct run *run;
+	const struct owed *owed;
+	struct op op;
+	struct s2_walker walker;
+	struct s2_gather gather;
+	struct s2_progress progress;
+	int ret;
+	int done;
+	uint64_t count;
+};
+
+/* Arms one for the operation that is about to start. */
+void strike_arm(struct strike *strike, const struct owed *owed);
+/* Lets it end. Returns whether there was one: then strike_judge() is the judge of both. */
+int strike_end(struct strike *strike);
+void strike_judge(struct strike *strike, const struct op *op, int ret,
+		  const struct s2_progress *progress);
 
 static inline uint64_t run_random(struct run *run, uint64_t below)
 {

@@ -32,9 +32,9 @@ void run_on_fail(void *ctx, const char *message)
 
 	fprintf(stderr, "random %s: seed %llu, operation %llu: %s\n", r->part,
 		(unsigned long long)r->seed, (unsigned long long)r->op, message);
-	fprintf(stderr, "ipa_bits %u block_level %u bbm %u features 0x%x quota %u reuse %u\n",
-		r->config.ipa_bits, r->config.block_level, r->config.cpu.bbm,
-		r->config.cpu.features, r->config.table_quota, r->sim.config.reuse);
+	fprintf(stderr, "%s ipa_bits %u block_level %u bbm %u features 0x%x quota %u reuse %u strikes %u\n",
+		r->format->name, r->config.ipa_bits, r->config.block_level, r->config.cpu.bbm,
+		r->config.cpu.features, r->config.table_quota, r->sim.config.reuse, r->strikes);
 	for (uint64_t op = first; op <= r->op; op++)
 		fprintf(stderr, "  %llu: %s\n", (unsigned long long)op, r->log[op % RUN_LOG]);
 	fprintf(stderr, "replay: random --part %s --runs 1 --seed %llu --ops %llu\n", r->part,
@@ -44,36 +44,45 @@ void run_on_fail(void *ctx, const char *message)
 
 void run_config(struct run *r, struct sim_config *sim)
 {
-	static const uint8_t ipa_bits[] = { 32, 36, 39, 40, 42, 44, 48 };
+	static const uint8_t ipa_bits[] = { 0, 36, 39, 40, 42, 44, 64 };
+	const struct test_format *format = &test_formats[run_random(r, TEST_FORMATS)];
+	uint8_t bits = ipa_bits[run_random(r, sizeof(ipa_bits))];
 	static const uint32_t fail[] = { 0, 0, 3000, 20000 };
 
 	r->config = (struct s2_pt_config){ .format = S2_FORMAT_ARM64_4K,
-					   .ipa_bits = ipa_bits[run_random(r, sizeof(ipa_bits))],
-					   .block_level = (uint8_t)run_random(r, 3),
+					   .block_level = (uint8_t)run_random(r, format->block_levels + 1u),
 					   .cpu.features = (uint32_t)run_random(r, 64),
-					   .cpu.pa_bits = 48,
+					   .cpu.pa_bits = format->max_bits,
 					   .cpu.bbm = (uint8_t)(2 * run_random(r, 2)) };
+	r->format = format;
+	r->strikes = (uint32_t)run_random(r, 3);
+	r->config.ipa_bits = bits < format->min_bits ? format->min_bits : bits;
+	if (bits > format->max_bits)
+		r->config.ipa_bits = format->max_bits;
 	if (!run_random(r, 4))
 		r->config.table_quota = 20 + (uint32_t)run_random(r, 60);
 	r->fail_of_65536 = fail[run_random(r, 4)];
 	*sim = (struct sim_config){ .seed = r->rng,
 				    .cpu = r->config.cpu,
 				    .chunks = 128,
+				    .frames = 4096u >> (format->page_shift > 14 ? 2 : 0),
+				    .page_shift = format->page_shift,
 				    .reuse = (uint8_t)run_random(r, 2) };
 }
 
-/* Most ranges are small; a few are larger than a block; very few span a gigabyte. */
+/* Most ranges are small; a few are larger than a block; very few span a table of them. */
 static uint64_t random_size(struct run *r)
 {
-	uint64_t page = 1ull << r->ref.page_shift;
-	unsigned int a = (unsigned int)run_random(r, 11), b = (unsigned int)run_random(r, 11);
+	uint64_t page = 1ull << r->ref.page_shift, entries = 1ull << r->ref.stride;
+	unsigned int a = (unsigned int)run_random(r, r->ref.stride + 2);
+	unsigned int b = (unsigned int)run_random(r, r->ref.stride + 2);
 	uint64_t pages = 1ull << (a < b ? a : b);
 
 	pages += run_random(r, pages);
-	if (!run_random(r, 3) && pages > 256)
-		pages = pages / 512 * 512 + 512;
+	if (!run_random(r, 3) && pages > entries / 2)
+		pages = pages / entries * entries + entries;
 	if (r->ref.block_level > 1 && !run_random(r, 4000))
-		return (1ull << 30) + run_random(r, 3) * page;
+		return ref_level_size(&r->ref, 2) + run_random(r, 3) * page;
 	return pages * page;
 }
 
@@ -105,8 +114,8 @@ void run_range(struct run *r, uint64_t *gpa, uint64_t *size)
 	case 1: /* the window's end */
 		offset = window->size - *size;
 		break;
-	case 2: /* the middle, where gigabytes meet */
-		offset = (64ull << 20) - 2 * block + offset % hot;
+	case 2: /* the middle, where the largest blocks meet */
+		offset = REF_PAGES * page - 2 * block + offset % hot;
 		break;
 	default:
 		offset %= hot;
@@ -114,8 +123,8 @@ void run_range(struct run *r, uint64_t *gpa, uint64_t *size)
 	}
 	if (!run_random(r, 3))
 		offset &= ~(block - 1);
-	if (*size >= 1ull << 30)
-		offset = offset % hot ? offset : (64ull << 20);
+	if (*size >= ref_level_size(&r->ref, 2))
+		offset = offset % hot ? offset : REF_PAGES * page;
 	if (offset > window->size - *size)
 		offset = window->size - *size;
 	*gpa = r->near = window->gpa + offset;

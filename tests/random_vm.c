@@ -31,10 +31,10 @@ static uint64_t pick_gpa(struct world *w)
 	uint64_t gpa, size, pages;
 
 	if (w->used[i] && run_random(run, 8)) {
-		pages = w->slot[i].size / PAGE;
-		if (run_random(run, 2) && pages > 1024)
-			pages = 1024;
-		return w->slot[i].gpa.gpa + run_random(run, pages) * PAGE;
+		pages = w->slot[i].size / world_page(w);
+		if (run_random(run, 2) && pages > 2ull << run->ref.stride)
+			pages = 2ull << run->ref.stride;
+		return w->slot[i].gpa.gpa + run_random(run, pages) * world_page(w);
 	}
 	run_range(run, &gpa, &size);
 	return gpa;
@@ -59,7 +59,7 @@ static void pick_fault(struct world *w, struct s2_fault *f)
 	uint64_t gpa = pick_gpa(w);
 	const struct ref_page *page = ref_at(&run->ref, gpa);
 
-	*f = (struct s2_fault){ .gpa = s2_gpa(gpa + run_random(run, PAGE)) };
+	*f = (struct s2_fault){ .gpa = s2_gpa(gpa + run_random(run, world_page(w))) };
 	f->access = (uint8_t)run_random(run, 3);
 	f->user = (uint8_t)run_random(run, 2);
 	f->walk = f->access != S2_ACCESS_EXEC && !run_random(run, 8);
@@ -74,7 +74,7 @@ static void check_access_fault(struct world *w, const struct s2_fault *f,
 			       const struct s2_exit *exit)
 {
 	struct run *run = w->run;
-	struct ref_op op = { .gpa = f->gpa.gpa & ~(PAGE - 1), .size = PAGE, .stop = PAGE };
+	struct ref_op op = { .gpa = f->gpa.gpa & ~(world_page(w) - 1), .size = world_page(w), .stop = world_page(w) };
 	const struct ref_page *page = ref_at(&run->ref, f->gpa.gpa);
 
 	if (exit->reason != S2_EXIT_RESUME ||
@@ -82,14 +82,14 @@ static void check_access_fault(struct world *w, const struct s2_fault *f,
 		sim_fail(&run->sim, "access fault: reason %u size 0x%llx", exit->reason,
 			 (unsigned long long)exit->size);
 	ref_age(&run->ref, &op, S2_AGE_SET);
-	compare(w, op.gpa, PAGE);
+	compare(w, op.gpa, world_page(w));
 }
 
 static void check_exit(struct world *w, const struct s2_fault *f, const struct s2_exit *exit,
 		       const struct expect *e)
 {
 	struct run *run = w->run;
-	uint64_t gpa = f->gpa.gpa & ~(PAGE - 1);
+	uint64_t gpa = f->gpa.gpa & ~(world_page(w) - 1);
 	struct ref_op op = { .gpa = e->gpa, .size = e->size, .stop = e->size };
 
 	if (exit->gpa.gpa != f->gpa.gpa || exit->access != f->access || exit->walk != f->walk)
@@ -97,7 +97,7 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 	if (exit->reason == S2_EXIT_RESUME && !exit->size) {
 		if (!world_any_running(w) && !w->struck && (e->maps || e->reason != S2_EXIT_RESUME))
 			sim_fail(&run->sim, "retry without a reason");
-		compare(w, gpa, PAGE);
+		compare(w, gpa, world_page(w));
 		return;
 	}
 	if (w->struck && e->maps)
@@ -114,7 +114,7 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 		ref_map(&run->ref, &op, e->hpa, e->attr, S2_MAP_REPLACE | S2_MAP_WIDEN);
 		compare(w, e->gpa, e->size);
 	}
-	compare(w, gpa, PAGE);
+	compare(w, gpa, world_page(w));
 }
 
 static void do_fault(struct world *w)
@@ -139,7 +139,7 @@ static void do_fault(struct world *w)
 		run->ref.lax_levels = 1;
 		if (!run->fail_of_65536 && !run->config.table_quota)
 			sim_fail(&run->sim, "no memory without a reason");
-		compare(w, f.gpa.gpa & ~(PAGE - 1), PAGE);
+		compare(w, f.gpa.gpa & ~(world_page(w) - 1), world_page(w));
 	} else if (ret) {
 		sim_fail(&run->sim, "fault: %s", s2_strerror(ret));
 	} else if (f.kind == S2_FAULT_ACCESS && e.slot >= 0) {
@@ -154,7 +154,7 @@ static void do_prefault(struct world *w)
 {
 	struct run *run = w->run;
 	struct s2_fault f = { .access = (uint8_t)run_random(run, 3) };
-	uint64_t gpa = pick_gpa(w), size = PAGE << run_random(run, 10), done = 0;
+	uint64_t gpa = pick_gpa(w), size = world_page(w) << run_random(run, run->ref.stride + 1), done = 0;
 	struct s2_progress progress;
 	struct expect e;
 	int ret, should = 0;
@@ -206,6 +206,12 @@ static void do_prefault(struct world *w)
 	compare(w, gpa, size);
 }
 
+/* Are there blocks that no chunk can back? */
+static int large_blocks(const struct run *run)
+{
+	return ref_level_size(&run->ref, run->ref.block_level) > CHUNK;
+}
+
 /* A slot somewhere, often aligned as the host memory behind it. */
 static void draw_slot(struct world *w, struct s2_memslot *slot)
 {
@@ -214,19 +220,22 @@ static void draw_slot(struct world *w, struct s2_memslot *slot)
 
 	memset(slot, 0, sizeof(*slot));
 	run_range(run, &gpa, &size);
-	if (run->ref.block_level > 1 && !run_random(run, 6)) {
-		gpa = 1ull << 30; /* in a window, and a whole block of that size */
-		size = (1ull << 30) + run_random(run, 3) * PAGE;
+	if (large_blocks(run) && !run_random(run, 6)) {
+		size = ref_level_size(&run->ref, run->ref.block_level);
+		gpa = run->ref.window[1].gpa + REF_PAGES * world_page(w);
+		size += run_random(run, 3) * world_page(w);
 	}
-	if (size >= 1ull << 30)
+	if (large_blocks(run) && size >= ref_level_size(&run->ref, run->ref.block_level))
 		chunk = 512;
-	else if (size > 8 * CHUNK)
+	if (chunk == 512 && size > 513 * CHUNK)
+		size = 513 * CHUNK;
+	if (chunk != 512 && size > 8 * CHUNK)
 		size = 8 * CHUNK;
 	slot->gpa = s2_gpa(gpa);
 	slot->size = size;
 	slot->hva = s2_hva(sim_hva(chunk) + (gpa & (CHUNK - 1)));
 	if (!run_random(run, 4))
-		slot->hva.hva += run_random(run, 512) * PAGE;
+		slot->hva.hva += run_random(run, CHUNK / world_page(w)) * world_page(w);
 	if (chunk == 512)
 		slot->hva = s2_hva(sim_hva(chunk));
 	slot->flags = !run_random(run, 5);
@@ -389,14 +398,17 @@ static void start(struct world *w)
 	run->sim.on_fail_ctx = run;
 	run->sim.on_resolve = ambush;
 	run->sim.on_resolve_ctx = w;
-	config.pt = run->config;
+	config.pt = (struct s2_pt_config){ .ipa_bits = 40, .cpu.pa_bits = 48 };
 	config.flags = w->flags = (uint32_t)run_random(run, 4);
 	if (s2_vm_init(&run->vm, &config, &run->sim.port))
 		sim_fail(&run->sim, "s2_vm_init() failed");
+	s2_pt_fini(&run->vm.pt); /* it knows released formats only: the same over another tree */
+	if (test_format_init(run->format, &run->vm.pt, &run->config, &run->sim.port))
+		sim_fail(&run->sim, "s2_pt_init_ops() failed");
 	s2_walker_init(&run->walker, &run->vm.pt);
 	s2_walker_init(&w->host_walker, &run->vm.pt);
 	sim_thread(0, &run->walker);
-	sim_start(&run->sim, s2_arm64_vtcr(&run->vm.pt), s2_arm64_vttbr(&run->vm.pt, 1));
+	test_format_start(run->format, &run->sim, &run->vm.pt);
 	ref_init(&run->ref, &run->vm.pt, run->config.block_level < run->vm.pt.root_level ?
 						 run->config.block_level :
 						 run->vm.pt.root_level);

@@ -48,11 +48,12 @@ void world_back_chunk(struct world *w, uint64_t n)
 					     .prot = S2_RWX };
 		return;
 	}
-	*chunk = (struct sim_chunk){ .hpa = (color << 34) + n * CHUNK, .shift = 21 };
+	*chunk = (struct sim_chunk){ .hpa = (color << 34) + n * CHUNK, .shift = SIM_CHUNK_SHIFT };
 	if (color == 3)
-		chunk->hpa += 3 * PAGE; /* as if from another alignment */
+		chunk->hpa += 3 * world_page(w); /* as if from another alignment */
 	if (!run_random(run, 3))
-		chunk->shift = (uint8_t)(12 + run_random(run, 10));
+		chunk->shift = (uint8_t)(run->ref.page_shift +
+					 run_random(run, SIM_CHUNK_SHIFT + 1 - run->ref.page_shift));
 	if (!run_random(run, 4))
 		chunk->type = (uint8_t)run_random(run, S2_MEM_TYPES);
 	chunk->prot = S2_R;
@@ -69,7 +70,7 @@ void world_forget_range(struct world *w, uint64_t gpa, uint64_t size)
 {
 	struct ref *ref = &w->run->ref;
 
-	for (uint64_t a = gpa; a < gpa + size; a += PAGE) {
+	for (uint64_t a = gpa; a < gpa + size; a += world_page(w)) {
 		const struct ref_page *page = ref_at(ref, a);
 		uint64_t leaf, start;
 
@@ -77,7 +78,7 @@ void world_forget_range(struct world *w, uint64_t gpa, uint64_t size)
 			continue;
 		leaf = ref_level_size(ref, page->level);
 		start = a & ~(leaf - 1);
-		for (uint64_t b = start; b < start + leaf; b += PAGE)
+		for (uint64_t b = start; b < start + leaf; b += world_page(w))
 			*ref_at(ref, b) = (struct ref_page){ 0 };
 	}
 }
@@ -135,7 +136,7 @@ static void expect_leaf(const struct world *w, struct expect *e, uint64_t gpa, u
 		e->hpa = hpa & ~(e->size - 1);
 		if (!level)
 			return;
-		if (chunk->shift < 12 + 9 * level || (gpa ^ hpa) & (e->size - 1) ||
+		if (1ull << chunk->shift < e->size || (gpa ^ hpa) & (e->size - 1) ||
 		    (hva ^ hpa) & (e->size - 1))
 			continue;
 		if (e->gpa >= slot->gpa.gpa && e->gpa + e->size <= slot->gpa.gpa + slot->size)
@@ -145,7 +146,7 @@ static void expect_leaf(const struct world *w, struct expect *e, uint64_t gpa, u
 
 void world_expect(const struct world *w, const struct s2_fault *f, struct expect *e)
 {
-	uint64_t gpa = f->gpa.gpa & ~(PAGE - 1), offset;
+	uint64_t gpa = f->gpa.gpa & ~(world_page(w) - 1), offset;
 	const struct sim_chunk *chunk;
 	const struct s2_memslot *slot;
 

@@ -12,7 +12,6 @@
 #define SLOTS	10
 #define RUNNING 3
 #define CHUNKS	1040 /* 0..15 small things, 16..511 unused, 512..1023 a gigabyte in one piece */
-#define PAGE	4096ull
 #define CHUNK	(1ull << SIM_CHUNK_SHIFT)
 
 struct world {
@@ -34,6 +33,11 @@ struct expect {
 	uint64_t gpa, size, hpa;
 	struct s2_attr attr;
 };
+
+static inline uint64_t world_page(const struct world *w)
+{
+	return 1ull << w->run->ref.page_shift;
+}
 
 /* Index of the slot that holds gpa, or -1. */
 int world_slot_of(const struct world *w, uint64_t gpa);

@@ -7,9 +7,6 @@
 
 #include "ref.h"
 
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
-
 uint64_t ref_level_size(const struct ref *ref, unsigned int level)
 {
 	return 1ull << (ref->page_shift + ref->stride * level);
@@ -28,17 +25,22 @@ static void set_window(struct ref *ref, unsigned int n, uint64_t gpa, uint64_t s
 
 void ref_init(struct ref *ref, const struct s2_pt *pt, unsigned int block_level)
 {
-	uint64_t end = 1ull << pt->ipa_bits;
-	uint64_t extra = block_level > 1 ? GIB : 0;
+	uint64_t end = 1ull << pt->ipa_bits, centre, extra, span;
 
 	memset(ref, 0, sizeof(*ref));
 	ref->page_shift = pt->page_shift;
 	ref->stride = pt->page_shift - 3u;
 	ref->block_level = block_level;
 	ref->features = pt->cpu.features;
-	set_window(ref, 0, 0, 64 * MIB);
-	set_window(ref, 1, GIB - 64 * MIB, 128 * MIB + extra);
-	set_window(ref, 2, end - 64 * MIB - extra, 64 * MIB + extra);
+	span = REF_PAGES << ref->page_shift;
+	extra = block_level > 1 ? ref_level_size(ref, 2) : 0;
+	centre = ref_level_size(ref, 2) > 2 * span ? ref_level_size(ref, 2) :
+						     ref_level_size(ref, 3);
+	if (centre > end / 2)
+		centre = end / 2;
+	set_window(ref, 0, 0, span);
+	set_window(ref, 1, centre - span, 2 * span + extra);
+	set_window(ref, 2, end - span - extra, span + extra);
 }
 
 void ref_fini(struct ref *ref)
@@ -47,15 +49,22 @@ void ref_fini(struct ref *ref)
 		free(ref->window[i].pages);
 }
 
-struct ref_page *ref_at(const struct ref *ref, uint64_t gpa)
+const struct ref_window *ref_window_of(const struct ref *ref, uint64_t gpa)
 {
 	for (unsigned int i = 0; i < REF_WINDOWS; i++) {
 		const struct ref_window *window = &ref->window[i];
 
 		if (gpa >= window->gpa && gpa - window->gpa < window->size)
-			return &window->pages[(gpa - window->gpa) >> ref->page_shift];
+			return window;
 	}
 	return NULL;
+}
+
+struct ref_page *ref_at(const struct ref *ref, uint64_t gpa)
+{
+	const struct ref_window *window = ref_window_of(ref, gpa);
+
+	return window ? &window->pages[(gpa - window->gpa) >> ref->page_shift] : NULL;
 }
 
 static struct ref_page *at(const struct ref *ref, uint64_t gpa)
@@ -139,8 +148,10 @@ static void put_leaf(struct ref *ref, uint64_t gpa, uint64_t hpa, unsigned int l
 							 .level = (uint8_t)level };
 }
 
-static void advance(struct ref_op *op, uint64_t size, uint64_t *counter)
+static void advance(const struct ref *ref, struct ref_op *op, uint64_t size, uint64_t *counter)
 {
+	if (op->mark && counter == &op->changed)
+		memset(op->mark + (op->done >> ref->page_shift), 1, size >> ref->page_shift);
 	op->done += size;
 	*counter += size;
 }
@@ -161,7 +172,7 @@ int ref_map(struct ref *ref, struct ref_op *op, uint64_t hpa, struct s2_attr att
 		if (same && flags & S2_MAP_WIDEN)
 			put.prot |= page->prot;
 		if (same && page->prot == put.prot) {
-			advance(op, min(leaf_end(ref, gpa), end) - gpa, &op->equal);
+			advance(ref, op, min(leaf_end(ref, gpa), end) - gpa, &op->equal);
 			continue;
 		}
 		if (page->valid && !(flags & S2_MAP_REPLACE) && !(same && flags & S2_MAP_WIDEN))
@@ -171,7 +182,7 @@ int ref_map(struct ref *ref, struct ref_op *op, uint64_t hpa, struct s2_attr att
 			continue;
 		}
 		put_leaf(ref, gpa, hpa + op->done, level, put);
-		advance(op, ref_level_size(ref, level), &op->changed);
+		advance(ref, op, ref_level_size(ref, level), &op->changed);
 	}
 	return 0;
 }
@@ -182,17 +193,41 @@ static int partly(const struct ref *ref, const struct ref_op *op, uint64_t gpa)
 	return leaf_start(ref, gpa) < op->gpa || leaf_end(ref, gpa) > op->gpa + op->size;
 }
 
+/*
+ * The largest table that translates exactly what starts at gpa and ends with the operation: it goes
+ * as a whole, holes included. Returns its size, or 0.
+ */
+static uint64_t whole_table(const struct ref *ref, const struct ref_op *op, uint64_t gpa)
+{
+	unsigned int top = (47 - ref->page_shift) / ref->stride;
+
+	for (unsigned int level = top; level > 0; level--) {
+		uint64_t size = ref_level_size(ref, level);
+
+		if (!(gpa & (size - 1)) && size <= op->stop - op->done &&
+		    has_smaller(ref, gpa, level))
+			return size;
+	}
+	return 0;
+}
+
 void ref_unmap(struct ref *ref, struct ref_op *op)
 {
-	while (op->done < op->stop) {
-		uint64_t gpa = op->gpa + op->done;
+	uint64_t holes = 0;
 
+	while (op->done < op->stop) {
+		uint64_t gpa = op->gpa + op->done, size = whole_table(ref, op, gpa);
+
+		if (size) {
+			for (uint64_t a = gpa; a < gpa + size; a += page_size(ref))
+				*at(ref, a) = (struct ref_page){ 0 };
+			advance(ref, op, size, &op->changed);
+			continue;
+		}
 		while (at(ref, gpa)->valid && partly(ref, op, gpa))
 			split_leaf(ref, gpa);
-		if (at(ref, gpa)->valid)
-			op->changed += page_size(ref);
+		advance(ref, op, page_size(ref), at(ref, gpa)->valid ? &op->changed : &holes);
 		*at(ref, gpa) = (struct ref_page){ 0 };
-		op->done += page_size(ref);
 	}
 }
 
@@ -201,14 +236,15 @@ void ref_protect(struct ref *ref, struct ref_op *op, unsigned int prot)
 	while (op->done < op->stop) {
 		uint64_t gpa = op->gpa + op->done;
 		struct ref_page *page = at(ref, gpa);
+		uint64_t *counter = &op->equal;
 
 		if (page->valid && page->prot & prot) {
 			while (partly(ref, op, gpa))
 				split_leaf(ref, gpa);
 			page->prot &= (uint8_t)~prot;
-			op->changed += page_size(ref);
+			counter = &op->changed;
 		}
-		op->done += page_size(ref);
+		advance(ref, op, page_size(ref), counter);
 	}
 }
 
@@ -228,7 +264,7 @@ int ref_relax(struct ref *ref, struct ref_op *op, unsigned int prot)
 		start = leaf_start(ref, gpa);
 		end = leaf_end(ref, gpa);
 		part = min(end, op->gpa + op->size) - gpa;
-		advance(op, part, (page->prot & prot) == prot ? &op->equal : &op->changed);
+		advance(ref, op, part, (page->prot & prot) == prot ? &op->equal : &op->changed);
 		for (uint64_t a = start; a < end; a += page_size(ref))
 			at(ref, a)->prot |= (uint8_t)prot;
 	}
@@ -249,9 +285,7 @@ void ref_age(struct ref *ref, struct ref_op *op, enum s2_age age)
 		start = leaf_start(ref, gpa);
 		end = leaf_end(ref, gpa);
 		part = min(end, op->gpa + op->size) - gpa;
-		op->done += part;
-		if (page->young != (age == S2_AGE_SET))
-			op->changed += part;
+		advance(ref, op, part, page->young != (age == S2_AGE_SET) ? &op->changed : &op->equal);
 		for (uint64_t a = start; a < end && age != S2_AGE_TEST; a += page_size(ref))
 			at(ref, a)->young = age == S2_AGE_SET;
 	}

@@ -4,7 +4,8 @@
  *
  * Every function does in loops over single pages what include/stage2/pgtable.h promises, so that a
  * reader can check it against the comments there. It shares no code with the engine. It knows
- * three windows of the address space (the low end, around 1 GiB, the very top); nothing may ever be
+ * three windows of the address space (the low end, around a place where tables of level 1 meet, the
+ * very top); nothing may ever be
  * mapped elsewhere.
  *
  * Leaf sizes are part of the promise (the largest that alignment allows; nothing split without
@@ -18,6 +19,7 @@
 #include "sim.h"
 
 #define REF_WINDOWS 3
+#define REF_PAGES   16384ull /* a window, if blocks above level 1 need no more */
 
 struct ref_page {
 	uint64_t pa;
@@ -57,12 +59,14 @@ struct ref_op {
 	uint64_t done;
 	uint64_t changed;
 	uint64_t equal;
+	uint8_t *mark; /* NULL, or a byte a page of the operation: set where it changed */
 };
 
 void ref_init(struct ref *ref, const struct s2_pt *pt, unsigned int block_level);
 void ref_fini(struct ref *ref);
 
-/* NULL outside the windows. */
+/* Both are NULL outside the windows. */
+const struct ref_window *ref_window_of(const struct ref *ref, uint64_t gpa);
 struct ref_page *ref_at(const struct ref *ref, uint64_t gpa);
 uint64_t ref_level_size(const struct ref *ref, unsigned int level);
 

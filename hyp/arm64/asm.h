@@ -6,9 +6,9 @@
 #define HYP_ASM_H
 
 /* struct hyp_frame: x0..x30 of the guest, rounded up to keep SP aligned to 16. */
-#define FRAME_SIZE 256
+#define FRAME_SIZE  256
 /* struct hyp_dump: a frame, then sp and the number of the vector. */
-#define DUMP_SP	    256
+#define DUMP_SP     256
 #define DUMP_VECTOR 264
 #define DUMP_SIZE   272
 
@@ -18,7 +18,7 @@
 
 /* struct hyp_mmu_regs */
 #define MMU_MAIR  0
-#define MMU_TCR	  8
+#define MMU_TCR   8
 #define MMU_TTBR  16
 #define MMU_SCTLR 24
 

@@ -162,7 +162,8 @@ static void setup_gic(void)
 		return;
 	reg_write(ICC_SRE_EL2, 0xf); /* SRE, DFB, DIB, Enable: EL1 may use them */
 	isb();
-	reg_write(ICH_HCR_EL2, 0); /* no virtual interrupts: the physical interface is the guest's */
+	reg_write(ICH_HCR_EL2,
+		  0); /* no virtual interrupts: the physical interface is the guest's */
 }
 
 /* What the architecture leaves unknown at EL1 and a guest may take for reset. */

@@ -10,8 +10,8 @@
 #include "hyp.h"
 #include "sysreg.h"
 
-#define UART_DR	     0x00
-#define UART_FR	     0x18
+#define UART_DR      0x00
+#define UART_FR      0x18
 #define UART_FR_TXFF 0x20
 
 static uint32_t owner; /* index + 1 of the CPU that dumps */
@@ -155,9 +155,9 @@ void crash(const struct hyp_dump *dump)
 			psci_leave(HYP_END_CRASH);
 		cpu_park();
 	}
-	n = hyp_format(text, sizeof(text), "the hypervisor crashed on CPU %u: %s exception%s: ",
-		       cpu->index, vectors[dump->vector % 4],
-		       dump->vector >= 8 ? " from the guest" : "");
+	n = hyp_format(text, sizeof(text),
+		       "the hypervisor crashed on CPU %u: %s exception%s: ", cpu->index,
+		       vectors[dump->vector % 4], dump->vector >= 8 ? " from the guest" : "");
 	n += crash_syndrome(text + n, sizeof(text) - n, esr);
 	if (ESR_EC(esr) == EC_DATA_SAME && far >= cpu->crash && far < cpu->stack - STACK_SIZE)
 		n += hyp_format(text + n, sizeof(text) - n, "; its stack is full");

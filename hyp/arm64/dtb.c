@@ -102,9 +102,11 @@ static void bootargs_edit(struct hyp_guest *guest, void *dtb)
 		}
 		at += n + (end != NULL);
 	}
-	/* At worst the blank takes the place of the terminator that was there. */
-	args[kept ? kept - 1 : 0] = '\0';
-	if (fdt_setprop_string(dtb, node, "bootargs", args))
+	/* The terminator takes the last blank's place, so it is never longer than it was. */
+	if (kept)
+		kept--;
+	args[kept++] = '\0';
+	if (fdt_setprop(dtb, node, "bootargs", args, (int)kept))
 		hyp_end(HYP_END_ERROR, "cannot edit /chosen/bootargs");
 }
 
@@ -124,7 +126,8 @@ static void cpus_read(struct hyp_guest *guest, const void *dtb)
 	int width = cpus < 0 ? cpus : fdt_address_cells(dtb, cpus);
 	int node;
 
-	fdt_for_each_subnode(node, dtb, cpus) {
+	fdt_for_each_subnode(node, dtb, cpus)
+	{
 		const char *type = fdt_getprop(dtb, node, "device_type", NULL);
 		const fdt32_t *reg = fdt_getprop(dtb, node, "reg", NULL);
 

@@ -50,7 +50,7 @@ struct hyp_cpu {
 	uint64_t entry; /* of the guest, for a CPU that is being started */
 	uint64_t context;
 	uint64_t entered; /* CNTPCT at the exit that is being handled */
-	int64_t mapped;	  /* by this walker, as it was last accounted in the report */
+	int64_t mapped;   /* by this walker, as it was last accounted in the report */
 	int64_t tables;
 	struct hyp_repeat repeat;
 	struct s2_walker walker;

@@ -135,6 +135,7 @@ unsigned long strtoul(const char *s, char **end, int base)
 
 /* libfdt.a of the distribution is built with a stack protector; its guard is linked but fixed. */
 uintptr_t __stack_chk_guard = 0x00af0d0aff5e1d00;
+_Noreturn void __stack_chk_fail(void);
 
 void __stack_chk_fail(void)
 {

@@ -10,7 +10,7 @@
 #include "sysreg.h"
 #include "testdev.h"
 
-#define VMID 1 /* not 0: what reset leaves in VTTBR_EL2 shall not be ours by accident */
+#define VMID     1  /* not 0: what reset leaves in VTTBR_EL2 shall not be ours by accident */
 #define IPA_BITS 40 /* reaches QEMU's high PCIe windows */
 
 struct hyp_guest hyp_guest;
@@ -18,7 +18,8 @@ struct hyp_guest hyp_guest;
 /* Entry at EL1: nothing can be done but say so. PSCI is behind HVC then. */
 void hyp_wrong_level(void)
 {
-	hyp_end(HYP_END_ERROR, "the hypervisor was not started at EL2: virtualization=on is missing");
+	hyp_end(HYP_END_ERROR,
+		"the hypervisor was not started at EL2: virtualization=on is missing");
 }
 
 /* The boot CPU is hyp_cpus[0]; the others follow in the order of the device tree. */
@@ -114,7 +115,6 @@ void hyp_secondary(struct hyp_cpu *cpu)
 	uint64_t context = cpu->context;
 
 	cpu_setup();
-	report_count(&hyp_report->heartbeat, 1);
 	__atomic_fetch_add(&hyp_report->cpus, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&cpu->state, HYP_CPU_ON, __ATOMIC_RELEASE);
 	cpu_enter(cpu, entry, context);

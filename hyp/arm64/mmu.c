@@ -13,25 +13,26 @@
 #include "hyp.h"
 #include "sysreg.h"
 
-#define PAGE	  4096ull
-#define TABLES	  24
-#define VA_BITS	  39
-#define DESC_PAGE 3ull /* a table or, at the last level, a page */
+#define PAGE       4096ull
+#define TABLES     24
+#define VA_BITS    39
+#define DESC_PAGE  3ull /* a table or, at the last level, a page */
 #define DESC_BLOCK 1ull
-#define DESC_RO	  (1ull << 7)
-#define DESC_SH	  (3ull << 8)
-#define DESC_AF	  (1ull << 10)
-#define DESC_XN	  (1ull << 54)
-#define DESC_ADDR 0x0000fffffffff000ull
+#define DESC_RO    (1ull << 7)
+#define DESC_SH    (3ull << 8)
+#define DESC_AF    (1ull << 10)
+#define DESC_XN    (1ull << 54)
+#define DESC_ADDR  0x0000fffffffff000ull
 /* AP[1] is RES1 in a regime of one privilege level (D8.4.1). */
-#define DESC_AP1 (1ull << 6)
+#define DESC_AP1   (1ull << 6)
 
 #define MAIR_DEVICE 0x04ull /* index 0: nGnRE */
 #define MAIR_NORMAL 0xffull /* index 1: write-back, allocating */
-#define NORMAL	    (1ull << 2 | DESC_SH)
+#define NORMAL      (1ull << 2 | DESC_SH)
 
 /* T0SZ, write-back inner shareable walks, RES1. */
-#define TCR_VALUE ((64ull - VA_BITS) | 1ull << 8 | 1ull << 10 | 3ull << 12 | 1ull << 31 | 1ull << 23)
+#define TCR_VALUE \
+	((64ull - VA_BITS) | 1ull << 8 | 1ull << 10 | 3ull << 12 | 1ull << 31 | 1ull << 23)
 /* RES1, and M, C, SA, I, WXN. Not A: libfdt.a of the distribution reads unaligned words. */
 #define SCTLR_VALUE (0x30c50830ull | 1ull << 0 | 1ull << 2 | 1ull << 3 | 1ull << 12 | 1ull << 19)
 

@@ -11,22 +11,22 @@
 #include "hyp.h"
 #include "sysreg.h"
 
-#define SMCCC_VERSION 0x80000000u
-#define PSCI_VERSION  0x84000000u
-#define PSCI_CPU_OFF  0x84000002u
-#define PSCI_CPU_ON   0x84000003u
-#define PSCI_AFFINITY 0x84000004u
+#define SMCCC_VERSION     0x80000000u
+#define PSCI_VERSION      0x84000000u
+#define PSCI_CPU_OFF      0x84000002u
+#define PSCI_CPU_ON       0x84000003u
+#define PSCI_AFFINITY     0x84000004u
 #define PSCI_MIGRATE_TYPE 0x84000006u
-#define PSCI_OFF      0x84000008u
-#define PSCI_RESET    0x84000009u
-#define PSCI_FEATURES 0x8400000au
-#define SMC64	      0x40000000u
+#define PSCI_OFF          0x84000008u
+#define PSCI_RESET        0x84000009u
+#define PSCI_FEATURES     0x8400000au
+#define SMC64             0x40000000u
 
-#define NOT_SUPPORTED	   -1
+#define NOT_SUPPORTED      -1
 #define INVALID_PARAMETERS -2
-#define ALREADY_ON	   -4
-#define ON_PENDING	   -5
-#define INVALID_ADDRESS	   -9
+#define ALREADY_ON         -4
+#define ON_PENDING         -5
+#define INVALID_ADDRESS    -9
 
 /* Aff3..Aff0 of MPIDR_EL1. */
 #define MPIDR_AFFINITY 0xff00ffffffull
@@ -71,7 +71,8 @@ static int64_t cpu_on(uint64_t mpidr, uint64_t entry, uint64_t context)
 		return state == HYP_CPU_ON ? ALREADY_ON : ON_PENDING;
 	cpu->entry = entry;
 	cpu->context = context;
-	/* The new CPU reads its structure with its caches on; the SMC must not overtake the stores. */
+	/* The new CPU reads its structure with its caches on; the SMC must not overtake the stores.
+	 */
 	dsb(ish);
 	do
 		error = smc(PSCI_CPU_ON | SMC64, cpu->mpidr, (uint64_t)secondary, (uint64_t)cpu);
@@ -171,9 +172,17 @@ int psci_call(struct hyp_cpu *cpu, struct hyp_frame *frame)
 	return 1;
 }
 
-/* The real end. Should the firmware come back from it, there is nothing left to do. */
+/*
+ * The real end. Should the firmware come back from it, there is nothing left to do. Started at EL1
+ * by mistake, we are the guest of somebody who listens to HVC.
+ */
 void psci_leave(enum hyp_end end)
 {
+	if (sysreg_read(currentel) >> 2 == 1) {
+		register uint64_t x0 __asm__("x0") = PSCI_OFF;
+
+		__asm__ volatile("hvc #0" : "+r"(x0) : : "memory");
+	}
 	smc(end == HYP_END_RESET ? PSCI_RESET : PSCI_OFF, 0, 0, 0);
 	cpu_park();
 }

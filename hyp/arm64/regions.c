@@ -86,7 +86,8 @@ void regions_read(struct hyp_guest *guest, const void *dtb)
 	guest->regions[0].prot = S2_RWX;
 	guest->regions[0].type = S2_MEM_NORMAL;
 	guest->nregions = 1;
-	fdt_for_each_subnode(node, dtb, 0) {
+	fdt_for_each_subnode(node, dtb, 0)
+	{
 		const char *type = fdt_getprop(dtb, node, "device_type", NULL);
 		const char *status = fdt_getprop(dtb, node, "status", NULL);
 
@@ -96,7 +97,6 @@ void regions_read(struct hyp_guest *guest, const void *dtb)
 		windows_read(guest, dtb, node);
 		if (!fdt_getprop(dtb, node, "interrupt-controller", NULL))
 			continue;
-		fdt_for_each_subnode(child, dtb, node)
-			reg_read(guest, dtb, node, child);
+		fdt_for_each_subnode(child, dtb, node) reg_read(guest, dtb, node, child);
 	}
 }

@@ -19,12 +19,12 @@
 
 #include <stage2/pgtable.h>
 
-#define HYP_RAM_BASE	  0x40000000ull
-#define HYP_IMAGE_BASE	  (HYP_RAM_BASE + 0x200000ull)
-#define HYP_REPORT_BASE	  (HYP_RAM_BASE + 0x800000ull)
-#define HYP_REPORT_SIZE	  0x400000ull
-#define HYP_POOL_BASE	  (HYP_REPORT_BASE + HYP_REPORT_SIZE)
-#define HYP_MAX_CPUS	  8
+#define HYP_RAM_BASE    0x40000000ull
+#define HYP_IMAGE_BASE  (HYP_RAM_BASE + 0x200000ull)
+#define HYP_REPORT_BASE (HYP_RAM_BASE + 0x800000ull)
+#define HYP_REPORT_SIZE 0x400000ull
+#define HYP_POOL_BASE   (HYP_REPORT_BASE + HYP_REPORT_SIZE)
+#define HYP_MAX_CPUS    8
 
 /*
  * Options, taken from /chosen/bootargs and removed before the guest sees them:
@@ -51,11 +51,11 @@ enum hyp_state {
 
 enum hyp_end {
 	HYP_END_NONE,
-	HYP_END_OFF,	/* guest: PSCI SYSTEM_OFF */
-	HYP_END_RESET,	/* guest: PSCI SYSTEM_RESET */
-	HYP_END_STUCK,	/* guest makes no progress: text says why */
-	HYP_END_ERROR,	/* hypervisor refused to start or go on: text says why */
-	HYP_END_CRASH,	/* hypervisor's own exception: text has the dump */
+	HYP_END_OFF,   /* guest: PSCI SYSTEM_OFF */
+	HYP_END_RESET, /* guest: PSCI SYSTEM_RESET */
+	HYP_END_STUCK, /* guest makes no progress: text says why */
+	HYP_END_ERROR, /* hypervisor refused to start or go on: text says why */
+	HYP_END_CRASH, /* hypervisor's own exception: text has the dump */
 };
 
 /* One handled stage-2 abort of a guest. Times are CNTPCT ticks. */
@@ -63,10 +63,10 @@ struct hyp_fault {
 	uint64_t when; /* since the guest's start */
 	uint64_t gpa;
 	uint32_t ticks; /* at EL2: from exit to just before re-entry */
-	uint8_t kind;	/* enum s2_fault_kind */
+	uint8_t kind;   /* enum s2_fault_kind */
 	uint8_t access; /* enum s2_access */
-	uint8_t level;	/* of the leaf that serves gpa now; 0xff: none (exit, retry) */
-	uint8_t what;	/* bits 0-1: cpu & 3; bit 6: walk (S1PTW); bit 7: device, not RAM */
+	uint8_t level;  /* of the leaf that serves gpa now; 0xff: none (exit, retry) */
+	uint8_t what;   /* bits 0-1: cpu & 3; bit 6: walk (S1PTW); bit 7: device, not RAM */
 };
 
 /* A run of leaves that are contiguous in gpa and alike, as found at the end. */
@@ -88,8 +88,8 @@ struct hyp_report {
 	uint64_t magic; /* written last */
 	uint32_t version;
 	uint32_t state; /* enum hyp_state */
-	uint32_t end;	/* enum hyp_end */
-	uint32_t cpus;	/* started so far */
+	uint32_t end;   /* enum hyp_end */
+	uint32_t cpus;  /* started so far */
 	uint64_t timer_hz;
 	uint64_t guest_start; /* CNTPCT */
 	uint64_t guest_end;
@@ -100,19 +100,19 @@ struct hyp_report {
 	uint32_t block_level;
 	uint32_t ipa_bits;
 	struct s2_cpu cpu;
-	uint64_t ram_faults;	/* aborts that a RAM slot served */
+	uint64_t ram_faults;    /* aborts that a RAM slot served */
 	uint64_t device_faults; /* aborts that a device slot served */
-	uint64_t other_faults;	/* aborts that no slot served: MMIO, aborts given to the guest */
-	uint64_t hypercalls;
+	uint64_t other_faults;  /* aborts that no slot served: MMIO, aborts given to the guest */
+	uint64_t hypercalls;    /* test calls, and SMCCC functions that nobody knows */
 	uint64_t psci_calls;
 	uint64_t sysreg_traps;
-	uint64_t mapped_ram;	/* bytes, at the last fault */
+	uint64_t mapped_ram; /* bytes, at the last fault */
 	uint64_t mapped_device;
 	uint64_t table_pages; /* now, root included, stocks not */
 	uint64_t table_pages_peak;
 	struct s2_stats stats;
 	uint64_t nfaults; /* may exceed HYP_FAULTS: the rest was counted but not logged */
-	uint64_t nruns;	  /* may exceed HYP_RUNS */
+	uint64_t nruns;   /* may exceed HYP_RUNS */
 	char text[4096];  /* NUL-terminated: reason of the end, crash dump */
 	struct hyp_fault faults[HYP_FAULTS];
 	struct hyp_run runs[HYP_RUNS];

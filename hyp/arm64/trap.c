@@ -22,7 +22,7 @@
 #define REPEAT_SERVED 1000000
 
 #define TEST_CALL_FIRST 0xc6000000u
-#define TEST_CALL_LAST	0xc600ffffu
+#define TEST_CALL_LAST  0xc600ffffu
 
 static void watch(struct hyp_cpu *cpu, uint64_t esr, uint64_t gpa, uint64_t limit)
 {
@@ -78,8 +78,7 @@ static void unserved(struct hyp_cpu *cpu, struct hyp_frame *frame, const struct 
 	uint64_t esr = sysreg_read(esr_el2);
 	uint64_t far = sysreg_read(far_el2);
 
-	if (exit->reason == S2_EXIT_MMIO && hyp_guest.test &&
-	    testdev_mmio(exit, mmio, frame->x)) {
+	if (exit->reason == S2_EXIT_MMIO && hyp_guest.test && testdev_mmio(exit, mmio, frame->x)) {
 		inject_skip();
 		return;
 	}
@@ -109,8 +108,10 @@ static int engine_fault(struct hyp_cpu *cpu, const struct s2_fault *fault, struc
 		refused = s2_memtype_is_device(leaf.attr.type);
 	if (!refused)
 		return s2_fault(vm, &cpu->walker, fault, exit);
-	*exit = (struct s2_exit){ .reason = S2_EXIT_ABORT, .access = fault->access,
-				  .walk = fault->walk, .gpa = fault->gpa };
+	*exit = (struct s2_exit){ .reason = S2_EXIT_ABORT,
+				  .access = fault->access,
+				  .walk = fault->walk,
+				  .gpa = fault->gpa };
 	return 0;
 }
 
@@ -134,7 +135,8 @@ static void abort_lower(struct hyp_cpu *cpu, struct hyp_frame *frame, uint64_t e
 		return;
 	}
 	if (s2_arm64_decode_abort(esr, hpfar, far, &fault, &mmio)) {
-		/* Not of stage 2's making: memory itself failed. The guest used it, the guest gets it. */
+		/* Not of stage 2's making: memory itself failed. The guest used it, the guest gets
+		 * it. */
 		report_count(&hyp_report->other_faults, 1);
 		watch(cpu, esr, far, REPEAT_ABORT);
 		inject_abort(esr, far, hpfar << 8);

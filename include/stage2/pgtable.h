@@ -99,7 +99,8 @@ struct s2_pt {
 
 /*
  * A thread's licence to work on a tree: its section flag on a cache line of its own, its stock of
- * tables, its counters. The caller owns the memory; the fields are private.
+ * tables, its counters. The caller owns the memory; the fields are private, but the owner may read
+ * its stats.
  */
 struct s2_walker {
 	uint64_t section __attribute__((aligned(S2_CACHE_LINE))); /* odd: inside */
@@ -251,7 +252,7 @@ S2_MUST_CHECK int s2_pt_split(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, uns
 
 /*
  * The leaf that translates gpa (any alignment). Never waits. Errors: S2_ERANGE; S2_ENOENT, and
- * then *leaf describes the hole (gpa, size, level).
+ * then *leaf describes the hole (gpa, size, level). What another thread is just changing is a hole.
  */
 S2_MUST_CHECK int s2_pt_lookup(struct s2_pt *pt, s2_gpa_t gpa, struct s2_walker *walker,
 			       struct s2_leaf *leaf);

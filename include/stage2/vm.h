@@ -64,7 +64,8 @@ struct s2_inval_bucket {
 
 /* A guest address space. The caller owns the memory; the fields are private. */
 struct s2_vm {
-	struct s2_pt pt;
+	struct s2_pt
+		pt; /* to look at; a fault may undo what is changed there behind the vm's back */
 	uint32_t flags;
 	uint32_t nslots;
 	uint32_t slots_lock;

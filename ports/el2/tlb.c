@@ -26,7 +26,7 @@
 #define IPAS2LE1IS  "#4, c8, c0, #5"
 #define RIPAS2E1IS  "#4, c8, c0, #2"
 #define RIPAS2LE1IS "#4, c8, c0, #6"
-#define IPAS2E1	    "#4, c8, c4, #1"
+#define IPAS2E1     "#4, c8, c4, #1"
 #define IPAS2LE1    "#4, c8, c4, #5"
 #define RIPAS2E1    "#4, c8, c4, #2"
 #define RIPAS2LE1   "#4, c8, c4, #6"

@@ -161,6 +161,8 @@ struct sim_desc sim_decode(const struct sim_regime *regime, unsigned int level, 
 {
 	struct sim_desc desc = { .kind = SIM_INVALID };
 
+	if (regime->layout == SIM_TOY)
+		return sim_toy_decode(regime, level, raw);
 	if (!(raw & 1))
 		return desc;
 	if (level == 0) {
@@ -181,7 +183,9 @@ struct sim_desc sim_decode(const struct sim_regime *regime, unsigned int level, 
 	return desc;
 }
 
-uint64_t sim_with_af(uint64_t raw)
+uint64_t sim_with_af(const struct sim_regime *regime, uint64_t raw)
 {
+	if (regime->layout == SIM_TOY)
+		return sim_toy_with_af(raw);
 	return raw | 1ull << 10;
 }

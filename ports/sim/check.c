@@ -20,14 +20,12 @@
 #include "machine.h"
 #include "sim_check.h"
 
-_Thread_local const struct sim *sim_unpublished;
-
 static unsigned long long ull(uint64_t value)
 {
 	return value;
 }
 
-static uint64_t entry_gpa(struct sim *sim, const struct sim_frame *frame, uint64_t entry)
+uint64_t sim_entry_gpa(struct sim *sim, const struct sim_frame *frame, uint64_t entry)
 {
 	uint64_t index = (entry & ((1ull << sim->config.page_shift) - 1)) / 8;
 
@@ -68,6 +66,7 @@ static void detach_table(struct sim *sim, uint64_t pa)
 	if (!frame || frame->state != SIM_LINKED)
 		return;
 	frame->state = SIM_DETACHED;
+	frame->detached_by = sim_self.walker;
 	for (uint64_t i = 0; frame->level && i < 1ull << sim->regime.stride; i++) {
 		uint64_t raw = __atomic_load_n(sim_entry(sim, pa + i * 8), __ATOMIC_RELAXED);
 		struct sim_desc desc = sim_decode(&sim->regime, frame->level, raw);
@@ -270,7 +269,7 @@ void sim_check_before(struct sim *sim, uint64_t entry, uint64_t old)
 	if (frame->state == SIM_FREED || frame->state == SIM_NEVER)
 		sim_fail(sim, "compare-and-swap on a freed table");
 	else if (frame->state == SIM_LINKED && old & 1 && sim->regime.running)
-		stir(sim, entry_gpa(sim, frame, entry));
+		stir(sim, sim_entry_gpa(sim, frame, entry));
 }
 
 static void check_linked(struct sim *sim, const struct make *make, const struct sim_desc *old)
@@ -290,7 +289,7 @@ static void check_linked(struct sim *sim, const struct make *make, const struct 
 	else if (is_valid)
 		check_make(sim, make->gpa, make->level, desc);
 	if (!was_valid && is_valid)
-		sim_unpublished = sim;
+		sim_self.unpublished = sim;
 	if (desc->kind == SIM_LEAF)
 		check_sync(sim, make->gpa, make->level, desc,
 			   desc->rights & ~(old->kind == SIM_LEAF ? old->rights : 0u));
@@ -305,14 +304,16 @@ void sim_check_change(struct sim *sim, uint64_t entry, uint64_t old, uint64_t ne
 	struct make make;
 
 	sim->changes++;
-	if (frame->state == SIM_DETACHED && !(old & 1) && new_entry & 1)
+	/* Others may, whose sections were open: what they make there is lost (invariant 2). */
+	if (frame->state == SIM_DETACHED && !(old & 1) && new_entry & 1 &&
+	    frame->detached_by == sim_self.walker)
 		sim_fail(sim, "made an entry in a detached table (it was at 0x%llx)",
-			 ull(entry_gpa(sim, frame, entry)));
+			 ull(sim_entry_gpa(sim, frame, entry)));
 	if (frame->state != SIM_LINKED || !((old | new_entry) & 1))
 		return;
 	from = sim_decode(&sim->regime, frame->level, old);
 	to = sim_decode(&sim->regime, frame->level, new_entry);
-	make.gpa = entry_gpa(sim, frame, entry);
+	make.gpa = sim_entry_gpa(sim, frame, entry);
 	make.level = frame->level;
 	make.desc = &to;
 	sim_log(sim, "change", make.gpa, make.level, old, new_entry);
@@ -351,8 +352,8 @@ void sim_check_tlb(struct sim *sim, const struct s2_tlb_op *op, unsigned int cpu
 	uint64_t dice = sim_random(&sim->rng);
 
 	sim_log(sim, "tlb", op->kind, op->gpa.gpa, op->size, op->flags * 256u + op->level);
-	if (op->kind == S2_TLB_PUBLISH && sim_unpublished == sim)
-		sim_unpublished = NULL;
+	if (op->kind == S2_TLB_PUBLISH && sim_self.unpublished == sim)
+		sim_self.unpublished = NULL;
 	if (!sim->tlb || !check_op(sim, op) || op->kind == S2_TLB_PUBLISH)
 		return;
 	kill.cpus = (uint8_t)(op->flags & S2_TLB_LOCAL ? 1u << cpu : SIM_CPUS_MASK);
@@ -414,7 +415,7 @@ static void check_slot(struct sim *sim, uint64_t gpa, unsigned int level, struct
 
 void sim_check_idle(struct sim *sim, uint64_t gpa, uint64_t size)
 {
-	if (sim_unpublished == sim)
+	if (sim_self.unpublished == sim)
 		sim_fail(sim, "an entry was made valid and never published");
 	if (sim->tlb && size)
 		sim_tlb_each(sim, gpa, gpa + (size - 1), check_slot, NULL);

@@ -54,7 +54,11 @@ const char *sim_regime_set(struct sim_regime *regime, const struct s2_cpu *cpu, 
 			   uint64_t vttbr);
 struct sim_desc sim_decode(const struct sim_regime *regime, unsigned int level, uint64_t raw);
 /* Sets the access flag as hardware does. */
-uint64_t sim_with_af(uint64_t raw);
+uint64_t sim_with_af(const struct sim_regime *regime, uint64_t raw);
+
+/* toy.c: the same for the toy layout */
+struct sim_desc sim_toy_decode(const struct sim_regime *regime, unsigned int level, uint64_t raw);
+uint64_t sim_toy_with_af(uint64_t raw);
 
 static inline unsigned int sim_shift(const struct sim_regime *regime, unsigned int level)
 {
@@ -140,7 +144,24 @@ void sim_tlb_each_below(struct sim *sim, uint64_t gpa, unsigned int level, sim_s
 
 /* check.c and port.c: the record of what happened last */
 void sim_log(struct sim *sim, const char *what, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
-/* The thread's own debt: entries made valid and not yet published. */
-extern _Thread_local const struct sim *sim_unpublished;
+/* Who is running: one a thread, and one for the second walker (second.c). */
+struct sim_self {
+	const struct s2_walker *walker;
+	const struct sim *unpublished; /* owes the publication of entries that it made valid */
+	uint32_t cpu;
+	uint32_t waits; /* turns of waiting since it last did something */
+};
+extern _Thread_local struct sim_self sim_self;
+
+/* check.c: where an entry stands in the guest's address space */
+uint64_t sim_entry_gpa(struct sim *sim, const struct sim_frame *frame, uint64_t entry);
+
+/* second.c: here another walker may come first; `must`: let it, we are waiting */
+enum sim_point {
+	SIM_MAY,
+	SIM_MUST,
+};
+void sim_second_point(struct sim *sim, uint64_t gpa, enum sim_point point);
+void sim_second_fini(struct sim *sim);
 
 #endif

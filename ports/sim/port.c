@@ -26,14 +26,12 @@ void s2_hook_store(uint64_t *entry, uint64_t value);
 static pthread_mutex_t sims_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sim *sims[SIMS];
 
-static _Thread_local unsigned int my_cpu;
-static _Thread_local const struct s2_walker *my_walker;
-static _Thread_local uint32_t my_waits;
+_Thread_local struct sim_self sim_self;
 
 void sim_thread(unsigned int cpu, const struct s2_walker *walker)
 {
-	my_cpu = cpu % SIM_CPUS;
-	my_walker = walker;
+	sim_self.cpu = cpu % SIM_CPUS;
+	sim_self.walker = walker;
 }
 
 void sim_log(struct sim *sim, const char *what, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
@@ -75,7 +73,7 @@ void sim_fail(struct sim *sim, const char *format, ...)
 
 static void outside_section(struct sim *sim, const char *what)
 {
-	if (my_walker && __atomic_load_n(&my_walker->section, __ATOMIC_RELAXED) & 1)
+	if (sim_self.walker && __atomic_load_n(&sim_self.walker->section, __ATOMIC_RELAXED) & 1)
 		sim_fail(sim, "%s called inside a walker section", what);
 }
 
@@ -138,6 +136,8 @@ static void port_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 {
 	struct sim *sim = ctx;
 
+	if (n)
+		sim_second_point(sim, ops[0].gpa.gpa, SIM_MAY);
 	pthread_mutex_lock(&sim->lock);
 	if (!n)
 		sim_fail(sim, "tlb() without operations");
@@ -147,9 +147,9 @@ static void port_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 		if (ops[i].flags & S2_TLB_LOCAL)
 			sim->tlb_local++;
 		if (sim->config.watch == SIM_WATCH)
-			sim_check_tlb(sim, &ops[i], my_cpu);
+			sim_check_tlb(sim, &ops[i], sim_self.cpu);
 	}
-	my_waits = 0;
+	sim_self.waits = 0;
 	pthread_mutex_unlock(&sim->lock);
 }
 
@@ -166,9 +166,12 @@ static void port_relax(void *ctx)
 {
 	struct sim *sim = ctx;
 
-	if (++my_waits == WAIT_LIMIT)
+	if (++sim_self.waits == WAIT_LIMIT)
 		sim_fail(sim, "the engine waits for ever");
-	sched_yield();
+	if (sim->second)
+		sim_second_point(sim, 0, SIM_MUST);
+	else
+		sched_yield();
 }
 
 static struct sim *sim_of(const uint64_t *entry)
@@ -189,6 +192,8 @@ int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry)
 	uint64_t pa = to_pa(sim, entry);
 	int done;
 
+	if (sim->second)
+		sim_second_point(sim, sim_entry_gpa(sim, sim_frame(sim, pa), pa), SIM_MAY);
 	pthread_mutex_lock(&sim->lock);
 	sim_check_before(sim, pa, __atomic_load_n(sim_entry(sim, pa), __ATOMIC_RELAXED));
 	done = __atomic_compare_exchange_n(sim_entry(sim, pa), old, new_entry, 0,
@@ -244,10 +249,7 @@ void sim_init(struct sim *sim, const struct sim_config *config)
 				      .cache_sync = port_sync,
 				      .relax = port_relax };
 	sim->port.table_offset = (uint64_t)(uintptr_t)sim->arena.va - sim->arena.pa;
-	my_cpu = 0;
-	my_walker = NULL;
-	my_waits = 0;
-	sim_unpublished = NULL;
+	sim_self = (struct sim_self){ .cpu = 0 };
 	list(NULL, sim);
 }
 
@@ -256,11 +258,19 @@ void sim_fini(struct sim *sim)
 	if (sim->arena.outstanding)
 		sim_fail(sim, "%u pages of tables were never given back", sim->arena.outstanding);
 	list(sim, NULL);
+	sim_second_fini(sim);
 	if (sim->tlb)
 		sim_tlb_fini(sim);
 	sim_host_fini(sim);
 	sim_arena_fini(sim);
 	pthread_mutex_destroy(&sim->lock);
+}
+
+static void run(struct sim *sim)
+{
+	sim_tlb_init(sim);
+	sim_check_start(sim);
+	sim->regime.running = 1;
 }
 
 void sim_start(struct sim *sim, uint64_t vtcr, uint64_t vttbr)
@@ -271,14 +281,28 @@ void sim_start(struct sim *sim, uint64_t vtcr, uint64_t vttbr)
 		return;
 	pthread_mutex_lock(&sim->lock);
 	why = sim_regime_set(&sim->regime, &sim->config.cpu, vtcr, vttbr);
-	if (why) {
+	if (why)
 		sim_fail(sim, "VTCR 0x%llx, VTTBR 0x%llx: %s", (unsigned long long)vtcr,
 			 (unsigned long long)vttbr, why);
-	} else {
-		sim_tlb_init(sim);
-		sim_check_start(sim);
-		sim->regime.running = 1;
-	}
+	else
+		run(sim);
+	pthread_mutex_unlock(&sim->lock);
+}
+
+void sim_start_toy(struct sim *sim, uint64_t root, unsigned int ipa_bits, unsigned int top)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->regime = (struct sim_regime){ .layout = SIM_TOY,
+					   .root = root,
+					   .page_shift = sim->config.page_shift,
+					   .stride = (uint8_t)(sim->config.page_shift - 3),
+					   .top = (uint8_t)top,
+					   .ipa_bits = (uint8_t)ipa_bits,
+					   .pa_bits = sim->config.cpu.pa_bits,
+					   .bbm = sim->config.cpu.bbm,
+					   .ha = (sim->config.cpu.features & S2_CPU_HA) != 0,
+					   .features = sim->config.cpu.features };
+	run(sim);
 	pthread_mutex_unlock(&sim->lock);
 }
 

@@ -87,6 +87,7 @@ struct sim_frame {
 	uint8_t level;	 /* ... and the level of its entries */
 	uint8_t order;
 	uint8_t head; /* first page of an allocation */
+	const struct s2_walker *detached_by;
 };
 
 struct sim_queue {
@@ -109,6 +110,12 @@ struct sim_arena {
 	uint32_t fail_of_65536; /* probability that one fails */
 };
 
+/* How descriptors look. The toy's layout is stated in toy.c. */
+enum sim_layout {
+	SIM_ARM64,
+	SIM_TOY,
+};
+
 /* The translation regime that the processors are programmed with. */
 struct sim_regime {
 	uint64_t root;
@@ -120,6 +127,7 @@ struct sim_regime {
 	uint8_t pa_bits;
 	uint8_t bbm;
 	uint8_t ha;
+	uint8_t layout; /* enum sim_layout */
 	uint32_t features; /* enum s2_cpu_feature */
 };
 
@@ -152,6 +160,8 @@ struct sim {
 	uint64_t tlb_local;
 	uint64_t walks;
 	uint64_t changes; /* entries changed */
+	uint64_t af_updates; /* by hardware */
+	struct sim_second *second;
 	struct sim_event events[SIM_EVENTS];
 	uint64_t nevents;
 
@@ -170,11 +180,30 @@ void sim_fini(struct sim *sim);
 
 /* Programs all processors with these registers and lets them walk. */
 void sim_start(struct sim *sim, uint64_t vtcr, uint64_t vttbr);
+/* The same for processors that walk the toy layout. */
+void sim_start_toy(struct sim *sim, uint64_t root, unsigned int ipa_bits, unsigned int top);
 /* They switch away from this address space, but keep what they cached. */
 void sim_stop(struct sim *sim);
 
 /* This thread runs on `cpu` (what S2_TLB_LOCAL means) and uses `walker` (NULL: unknown). */
 void sim_thread(unsigned int cpu, const struct s2_walker *walker);
+
+/*
+ * A second walker that gets in between: while armed, it starts `fn` at one of the points where this
+ * thread is about to change an entry or to invalidate (at `gpa`), and from then on both take turns
+ * at such points, by chance, and whenever one of them waits. It runs as a coroutine of this thread,
+ * so a seed replays it. `odds` (of 65536) is the probability of a turn at each point.
+ */
+typedef void sim_second_fn(void *ctx, uint64_t gpa);
+struct sim_second_config {
+	sim_second_fn *fn;
+	void *ctx;
+	const struct s2_walker *walker;
+	uint32_t odds;
+};
+void sim_second_arm(struct sim *sim, const struct sim_second_config *config);
+/* Lets it run to its end, and disarms it. Returns whether it ran at all. */
+int sim_second_finish(struct sim *sim);
 
 /* What the tables say about gpa, according to the simulation's own walker. */
 struct sim_leaf {

@@ -155,10 +155,12 @@ static int may_set_af(struct sim *sim, struct sim_found *found)
 
 	if (!sim->regime.ha || sim_random(&sim->rng) >> 62)
 		return 0;
-	if (!__atomic_compare_exchange_n(sim_entry(sim, found->entry), &raw, sim_with_af(raw), 0,
+	if (!__atomic_compare_exchange_n(sim_entry(sim, found->entry), &raw, 
+					 sim_with_af(&sim->regime, raw), 0,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return 0;
-	found->raw = sim_with_af(raw);
+	found->raw = sim_with_af(&sim->regime, raw);
+	sim->af_updates++;
 	found->desc = sim_decode(&sim->regime, found->level, found->raw);
 	return 1;
 }

@@ -74,12 +74,16 @@ static uint8_t mapping_prot(const struct s2_vm *vm, const struct s2_memslot *slo
 	return (uint8_t)prot;
 }
 
+/* How often to look again at an entry that another is just changing before the guest may run. */
+#define BUSY_LOOKS 64
+
 /* Makes the entry if what was learnt still holds. Sections open and close here. */
 static int insert(struct s2_vm *vm, struct s2_walker *walker, struct request *rq,
 		  struct s2_job *job, const struct s2_sample *sample)
 {
 	struct s2_pt *pt = &vm->pt;
 	uint64_t size = job->end - job->gpa;
+	unsigned int looks = BUSY_LOOKS;
 	struct s2_gather gather;
 	int ret, valid;
 
@@ -97,8 +101,8 @@ static int insert(struct s2_vm *vm, struct s2_walker *walker, struct request *rq
 			ret = s2_walker_fill(walker, pt->root_level);
 		if (ret == S2_STEP_BUSY) {
 			s2_count(&walker->stats.busy, 1);
-			ret = RETRY;
-			break;
+			pt->port->relax(pt->port->ctx);
+			ret = --looks ? 0 : RETRY;
 		}
 	} while (!ret && job->gpa < job->end);
 	if (rq->permission && job->equal)

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * A layout of descriptors that no processor has, to show that the engine assumes no real one's:
+ *
+ *   63   62..48 47 44 43          9   8   7 5  4  3  2 1  0
+ *   leaf   0      SW    pa >> 10     old  type XP XU R W  valid
+ *
+ * Pages of 1K, tables of 128 entries, up to five levels (45 bits), no concatenated roots; leaves at
+ * levels 0 to 2. "Old" is the access flag the other way round. Invalid entries are the software's.
+ * Written independently of tests/formats.c, which makes such descriptors. Pure functions.
+ */
+#include "machine.h"
+
+#define VALID (1ull << 0)
+#define OLD   (1ull << 8)
+#define LEAF  (1ull << 63)
+#define ADDR  (((1ull << 35) - 1) << 9)
+
+static const char *check(const struct sim_regime *regime, unsigned int level, uint64_t raw,
+			 const struct sim_desc *desc)
+{
+	if (raw & ~(VALID | LEAF | ADDR | 0x1feull | 0xfull << 44))
+		return "bits that must be zero are set";
+	if (desc->pa >> regime->pa_bits)
+		return "output address too large";
+	if (!(raw & LEAF))
+		return raw & ~(VALID | ADDR) ? "table descriptor with bits of a leaf" : NULL;
+	if (level > 2)
+		return "a block at a level that has none";
+	if (desc->pa & (sim_size(regime, level) - 1))
+		return "output address not aligned to the leaf";
+	if (desc->type >= S2_MEM_TYPES)
+		return "type is reserved";
+	if (desc->type >= S2_MEM_DEVICE && desc->rights & S2_X)
+		return "executable device";
+	return NULL;
+}
+
+struct sim_desc sim_toy_decode(const struct sim_regime *regime, unsigned int level, uint64_t raw)
+{
+	struct sim_desc desc = { .kind = SIM_INVALID };
+
+	if (!(raw & VALID))
+		return desc;
+	desc.kind = raw & LEAF ? SIM_LEAF : SIM_TABLE;
+	desc.pa = (raw & ADDR) << 1;
+	if (raw & LEAF) {
+		desc.rights = (uint8_t)((raw >> 1 & 1 ? S2_W : 0) | (raw >> 2 & 1 ? S2_R : 0) |
+					(raw >> 3 & 1 ? S2_XU : 0) | (raw >> 4 & 1 ? S2_XP : 0));
+		desc.type = raw >> 5 & 7;
+		desc.af = !(raw & OLD);
+		desc.sw = raw >> 44 & 15;
+	}
+	desc.why = check(regime, level, raw, &desc);
+	if (desc.why || (desc.kind == SIM_TABLE && !level)) {
+		desc.kind = SIM_BAD;
+		desc.why = desc.why ? desc.why : "table descriptor at level 0";
+	}
+	return desc;
+}
+
+uint64_t sim_toy_with_af(uint64_t raw)
+{
+	return raw & ~OLD;
+}
