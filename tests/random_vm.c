@@ -40,10 +40,11 @@ static uint64_t pick_gpa(struct world *w)
 	return gpa;
 }
 
-static void compare(struct world *w, uint64_t gpa, uint64_t size)
+void world_compare(struct world *w, uint64_t gpa, uint64_t size)
 {
 	struct run *run = w->run;
 
+	world_strike_settle(w);
 	for (int i = 0; i < REF_WINDOWS; i++) {
 		const struct ref_window *window = &run->ref.window[i];
 
@@ -78,11 +79,12 @@ static void check_access_fault(struct world *w, const struct s2_fault *f,
 	const struct ref_page *page = ref_at(&run->ref, f->gpa.gpa);
 
 	if (exit->reason != S2_EXIT_RESUME ||
-	    exit->size != (page->valid ? ref_level_size(&run->ref, page->level) : 0))
+	    (!w->strike.ran &&
+	     exit->size != (page->valid ? ref_level_size(&run->ref, page->level) : 0)))
 		sim_fail(&run->sim, "access fault: reason %u size 0x%llx", exit->reason,
 			 (unsigned long long)exit->size);
 	ref_age(&run->ref, &op, S2_AGE_SET);
-	compare(w, op.gpa, world_page(w));
+	world_compare(w, op.gpa, world_page(w));
 }
 
 static void check_exit(struct world *w, const struct s2_fault *f, const struct s2_exit *exit,
@@ -95,9 +97,10 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 	if (exit->gpa.gpa != f->gpa.gpa || exit->access != f->access || exit->walk != f->walk)
 		sim_fail(&run->sim, "exit describes another fault");
 	if (exit->reason == S2_EXIT_RESUME && !exit->size) {
-		if (!world_any_running(w) && !w->struck && (e->maps || e->reason != S2_EXIT_RESUME))
+		if (!world_any_running(w) && !w->struck && !w->strike.ran &&
+		    (e->maps || e->reason != S2_EXIT_RESUME))
 			sim_fail(&run->sim, "retry without a reason");
-		compare(w, gpa, world_page(w));
+		world_compare(w, gpa, world_page(w));
 		return;
 	}
 	if (w->struck && e->maps)
@@ -112,9 +115,9 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 			 (unsigned long long)e->size);
 	if (e->maps) {
 		ref_map(&run->ref, &op, e->hpa, e->attr, S2_MAP_REPLACE | S2_MAP_WIDEN);
-		compare(w, e->gpa, e->size);
+		world_compare(w, e->gpa, e->size);
 	}
-	compare(w, gpa, world_page(w));
+	world_compare(w, gpa, world_page(w));
 }
 
 static void do_fault(struct world *w)
@@ -128,7 +131,7 @@ static void do_fault(struct world *w)
 	pick_fault(w, &f);
 	world_expect(w, &f, &e);
 	w->struck = 0;
-	w->ambush = !run_random(run, 40);
+	w->ambush = !run->strikes && !run_random(run, 40);
 	run_log(run, "fault gpa 0x%llx access %u kind %u walk %u user %u%s",
 		(unsigned long long)f.gpa.gpa, f.access, f.kind, f.walk, f.user,
 		w->ambush ? " (ambush)" : "");
@@ -139,7 +142,7 @@ static void do_fault(struct world *w)
 		run->ref.lax_levels = 1;
 		if (!run->fail_of_65536 && !run->config.table_quota)
 			sim_fail(&run->sim, "no memory without a reason");
-		compare(w, f.gpa.gpa & ~(world_page(w) - 1), world_page(w));
+		world_compare(w, f.gpa.gpa & ~(world_page(w) - 1), world_page(w));
 	} else if (ret) {
 		sim_fail(&run->sim, "fault: %s", s2_strerror(ret));
 	} else if (f.kind == S2_FAULT_ACCESS && e.slot >= 0) {
@@ -203,7 +206,7 @@ static void do_prefault(struct world *w)
 	if (progress.done != done)
 		sim_fail(&run->sim, "prefault: done 0x%llx, should be 0x%llx",
 			 (unsigned long long)progress.done, (unsigned long long)done);
-	compare(w, gpa, size);
+	world_compare(w, gpa, size);
 }
 
 /* Are there blocks that no chunk can back? */
@@ -276,14 +279,15 @@ static void do_slot(struct world *w)
 		if (!ret) {
 			world_forget_range(w, slot.gpa.gpa, slot.size);
 			world_forget_range(w, old.gpa.gpa, old.size);
-			sim_idle_empty(&run->sim, old.gpa.gpa, old.size);
+			if (!w->strike.ran) /* what moved may be there again */
+				sim_idle_empty(&run->sim, old.gpa.gpa, old.size);
 		}
 	}
 	if (ret != should)
 		sim_fail(&run->sim, "slot: %s, should be %s", s2_strerror(ret),
 			 s2_strerror(should));
-	compare(w, slot.gpa.gpa, slot.size);
-	compare(w, old.gpa.gpa, old.size);
+	world_compare(w, slot.gpa.gpa, slot.size);
+	world_compare(w, old.gpa.gpa, old.size);
 }
 
 static void do_find(struct world *w)
@@ -320,7 +324,7 @@ static void do_invalidate(struct world *w)
 	run_log(run, "begin gpa 0x%llx size 0x%llx", (unsigned long long)gpa,
 		(unsigned long long)size);
 	world_begin(w, gpa, size, &run->walker);
-	compare(w, gpa, size);
+	world_compare(w, gpa, size);
 	if (run_random(run, 4)) {
 		s2_vm_invalidate_end(&run->vm, s2_gpa(gpa), size);
 		return;
@@ -342,6 +346,9 @@ static void do_tree(struct world *w)
 	run_log(run, "%s gpa 0x%llx size 0x%llx", protect ? "protect" : "age",
 		(unsigned long long)op.gpa, (unsigned long long)op.size);
 	s2_gather_init(&run->gather, pt);
+	w->strike.tree_gpa = op.gpa;
+	w->strike.tree_size = op.size;
+	w->strike.tree_protects = protect;
 	if (protect)
 		ret = s2_pt_protect(pt, s2_gpa(op.gpa), op.size, S2_W, &run->walker, &run->gather,
 				    &progress);
@@ -358,7 +365,7 @@ static void do_tree(struct world *w)
 		ref_protect(&run->ref, &op, S2_W);
 	else
 		ref_age(&run->ref, &op, S2_AGE_CLEAR);
-	compare(w, op.gpa, op.size);
+	world_compare(w, op.gpa, op.size);
 }
 
 static void step(struct world *w)
@@ -366,6 +373,7 @@ static void step(struct world *w)
 	uint64_t dice = run_random(w->run, 100);
 	uint64_t chunk;
 
+	world_strike_arm(w);
 	if (dice < 70) {
 		do_fault(w);
 	} else if (dice < 78) {
@@ -383,6 +391,7 @@ static void step(struct world *w)
 		run_log(w->run, "host changes chunk %llu", (unsigned long long)chunk);
 		world_host_changes(w, chunk, &w->host_walker);
 	}
+	world_strike_settle(w);
 }
 
 static void start(struct world *w)
@@ -407,6 +416,7 @@ static void start(struct world *w)
 		sim_fail(&run->sim, "s2_pt_init_ops() failed");
 	s2_walker_init(&run->walker, &run->vm.pt);
 	s2_walker_init(&w->host_walker, &run->vm.pt);
+	s2_walker_init(&w->strike.walker, &run->vm.pt);
 	sim_thread(0, &run->walker);
 	test_format_start(run->format, &run->sim, &run->vm.pt);
 	ref_init(&run->ref, &run->vm.pt, run->config.block_level < run->vm.pt.root_level ?
@@ -436,6 +446,7 @@ void random_vm(struct run *run, uint64_t ops)
 	sim_stop(&run->sim);
 	s2_walker_fini(&run->walker);
 	s2_walker_fini(&w->host_walker);
+	s2_walker_fini(&w->strike.walker);
 	sim_thread(0, NULL);
 	s2_vm_fini(&run->vm);
 	sim_fini(&run->sim);

@@ -70,6 +70,10 @@ void world_forget_range(struct world *w, uint64_t gpa, uint64_t size)
 {
 	struct ref *ref = &w->run->ref;
 
+	if (w->ntaken < TAKEN) {
+		w->taken_gpa[w->ntaken] = gpa;
+		w->taken_size[w->ntaken++] = size;
+	}
 	for (uint64_t a = gpa; a < gpa + size; a += world_page(w)) {
 		const struct ref_page *page = ref_at(ref, a);
 		uint64_t leaf, start;

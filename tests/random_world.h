@@ -14,6 +14,30 @@
 #define CHUNKS	1040 /* 0..15 small things, 16..511 unused, 512..1023 a gigabyte in one piece */
 #define CHUNK	(1ull << SIM_CHUNK_SHIFT)
 
+struct expect {
+	int reason; /* enum s2_exit_reason */
+	int slot;   /* index, -1: none */
+	int error;
+	int maps; /* RESUME: by this mapping */
+	uint64_t gpa, size, hpa;
+	struct s2_attr attr;
+};
+
+#define TAKEN (2 * SLOTS)
+
+/* A fault that another vCPU takes in the midst of an operation (strike_vm.c). */
+struct world_strike {
+	struct s2_walker walker;
+	struct s2_fault fault;
+	struct s2_exit exit;
+	struct expect before; /* what it should lead to as things were when it began */
+	int ret;
+	int ran;
+	int settled;
+	int tree_protects; /* the operation: write-protection, else aging */
+	uint64_t tree_gpa, tree_size;
+};
+
 struct world {
 	struct run *run;
 	struct s2_walker host_walker;
@@ -23,15 +47,9 @@ struct world {
 	uint32_t flags; /* enum s2_vm_flag */
 	unsigned int ambush; /* strike at the next resolve() */
 	unsigned int struck;
-};
-
-struct expect {
-	int reason; /* enum s2_exit_reason */
-	int slot;   /* index, -1: none */
-	int error;
-	int maps; /* RESUME: by this mapping */
-	uint64_t gpa, size, hpa;
-	struct s2_attr attr;
+	struct world_strike strike;
+	uint64_t taken_gpa[TAKEN], taken_size[TAKEN]; /* taken away by this operation */
+	unsigned int ntaken;
 };
 
 static inline uint64_t world_page(const struct world *w)
@@ -54,6 +72,13 @@ void world_forget_range(struct world *w, uint64_t gpa, uint64_t size);
 void world_begin(struct world *w, uint64_t gpa, uint64_t size, struct s2_walker *walker);
 /* The host backs a chunk by something else: wherever it is mapped, it is taken away first. */
 void world_host_changes(struct world *w, uint64_t chunk, struct s2_walker *walker);
+
+/* Another vCPU may fault during the operation that comes; it has, and its fault is judged. */
+void world_strike_arm(struct world *w);
+void world_strike_settle(struct world *w);
+
+/* Engine and machine agree with the reference there. */
+void world_compare(struct world *w, uint64_t gpa, uint64_t size);
 
 /* What a fault must lead to, in plain words. */
 void world_expect(const struct world *w, const struct s2_fault *f, struct expect *e);

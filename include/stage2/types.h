@@ -137,7 +137,7 @@ enum s2_cpu_feature {
 struct s2_cpu {
 	uint32_t features; /* enum s2_cpu_feature */
 	uint8_t pa_bits;   /* size of physical addresses */
-	uint8_t bbm; /* FEAT_BBM level: 2 lets a block be replaced by an equal table in place */
+	uint8_t bbm;       /* FEAT_BBM level, 0 to 2; not made use of yet */
 	uint8_t pad[2];
 };
 

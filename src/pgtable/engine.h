@@ -92,8 +92,7 @@ static S2_ALWAYS_INLINE int split_leaf(const struct s2_fmt *f, const struct s2_a
 		return S2_STEP_TABLES;
 	for (uint64_t i = 0; i < n; i++)
 		pte_fill(&table[i], f->leaf_child(old, at->level, i));
-	if (!pte_change_as(f, at, old, f->make_table(s2_table_hpa(pt, table)),
-			   pt->cpu.bbm >= 2 ? PTE_RESIZE : PTE_BREAK)) {
+	if (!pte_change_as(f, at, old, f->make_table(s2_table_hpa(pt, table)), PTE_BREAK)) {
 		for (uint64_t i = 0; i < n; i++)
 			pte_fill(&table[i], 0);
 		s2_walker_return(at->walker, table);

@@ -67,7 +67,6 @@ enum pte_change {
 	PTE_TIGHTEN,
 	PTE_RELAX,
 	PTE_BREAK,
-	PTE_RESIZE, /* as break, but the CPUs allow the size to change in place (FEAT_BBM 2) */
 };
 
 static S2_ALWAYS_INLINE enum pte_change pte_classify(const struct s2_fmt *f, const struct s2_pt *pt,
@@ -96,7 +95,7 @@ static S2_ALWAYS_INLINE enum pte_change pte_classify(const struct s2_fmt *f, con
 /*
  * Changes *at->entry from `old` to `new_entry` with all that is owed. Returns 0 if the entry is not
  * `old` any more: then nothing happened and the caller looks again. `how`: what pte_classify()
- * says, or PTE_RESIZE from a caller who knows that the table stands for exactly what the block did.
+ * would say, or more than it asks for.
  */
 static S2_ALWAYS_INLINE int pte_change_as(const struct s2_fmt *f, const struct s2_at *at,
 					  uint64_t old, uint64_t new_entry, enum pte_change how)
@@ -129,10 +128,6 @@ static S2_ALWAYS_INLINE int pte_change_as(const struct s2_fmt *f, const struct s
 		break;
 	case PTE_RELAX:
 		s2_gather_add(g, at->gpa, size, at->level, S2_TLB_LEAF | S2_TLB_LOCAL);
-		break;
-	case PTE_RESIZE:
-		s2_gather_now(g, at->walker, at->gpa, size, at->level, S2_TLB_LEAF);
-		g->publish = 1;
 		break;
 	default:
 		break;
