@@ -116,10 +116,12 @@ static int once(struct run *run, struct op *op, struct strike *strike, struct ow
 
 static void step(struct run *run, struct owed *owed, struct strike *strike)
 {
-	struct op op;
+	struct op op, drawn;
+	uint64_t strikes = strike->count;
 	int ret, tries = 0;
 
 	op_draw(run, &op);
+	drawn = op;
 	run_log(run, "%s gpa 0x%llx size 0x%llx hpa 0x%llx prot %u type %u sw %u how %u%s",
 		op_name[op.kind], (unsigned long long)op.gpa, (unsigned long long)op.size,
 		(unsigned long long)op.hpa, op.attr.prot, op.attr.type, op.attr.sw, op.how,
@@ -136,6 +138,8 @@ static void step(struct run *run, struct owed *owed, struct strike *strike)
 		sim_forget(&run->sim);
 	} else if (owed->n > OWED - 8 || run_random(run, 4)) {
 		flush(run, owed);
+		if (drawn.kind == OP_RELAX && strikes == strike->count)
+			sim_idle_local(&run->sim, drawn.gpa, drawn.size - op.size, drawn.how);
 	}
 }
 

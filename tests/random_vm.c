@@ -115,6 +115,8 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 			 (unsigned long long)e->size);
 	if (e->maps) {
 		ref_map(&run->ref, &op, e->hpa, e->attr, S2_MAP_REPLACE | S2_MAP_WIDEN);
+		if (f->kind == S2_FAULT_PERMISSION && !w->strike.ran)
+			sim_idle_local(&run->sim, gpa, world_page(w), e->attr.prot);
 		world_compare(w, e->gpa, e->size);
 	}
 	world_compare(w, gpa, world_page(w));

@@ -61,8 +61,16 @@ static int aim(struct run *run, const struct op *struck, struct op *op, uint64_t
 		gpa = struck->gpa;
 	op->gpa = gpa & ~(page - 1);
 	op->size = page;
-	switch (run_random(run, 6)) {
+	switch (run_random(run, 8)) {
 	case 0:
+		break;
+	case 4:
+	case 5: /* ahead of it */
+		op->gpa = struck->gpa + run_random(run, struck->size / page) * page;
+		if (run_random(run, 2) && (op->gpa | (block - 1)) < struck->gpa + struck->size) {
+			op->gpa = op->gpa & ~(block - 1);
+			op->size = block;
+		}
 		break;
 	case 1:
 		op->gpa += (run_random(run, 9) - 4) * page;

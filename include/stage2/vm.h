@@ -83,7 +83,8 @@ S2_MUST_CHECK int s2_vm_init(struct s2_vm *vm, const struct s2_vm_config *config
 void s2_vm_fini(struct s2_vm *vm);
 
 /*
- * Adds a slot. Nothing is mapped. Errors: S2_EALIGN, S2_ERANGE, S2_EINVAL (unknown flags),
+ * Adds a slot. Nothing is mapped, and what backs it is not looked at: s2_vm_prefault() checks or
+ * maps it by the same code as a fault. Errors: S2_EALIGN, S2_ERANGE, S2_EINVAL (unknown flags),
  * S2_EOVERLAP, S2_ESLOTS.
  */
 S2_MUST_CHECK int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot,

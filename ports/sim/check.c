@@ -421,6 +421,35 @@ void sim_check_idle(struct sim *sim, uint64_t gpa, uint64_t size)
 		sim_tlb_each(sim, gpa, gpa + (size - 1), check_slot, NULL);
 }
 
+struct local {
+	unsigned int cpu;
+	unsigned int rights;
+};
+
+static void check_local_slot(struct sim *sim, uint64_t gpa, unsigned int level,
+			     struct sim_slot *slot, void *ctx)
+{
+	const struct local *local = ctx;
+	struct sim_found found;
+
+	if (!(slot->leaf_cpus >> local->cpu & 1))
+		return;
+	sim_tlb_look(sim, gpa, &found);
+	if (found.level == level && found.desc.kind == SIM_LEAF &&
+	    found.desc.rights & local->rights & ~slot->narrow[local->cpu])
+		sim_fail(sim, "stale: the TLB of CPU %u denies at 0x%llx what it was given",
+			 local->cpu, ull(gpa));
+}
+
+void sim_check_local(struct sim *sim, uint64_t gpa, uint64_t size, unsigned int cpu,
+		     unsigned int rights)
+{
+	struct local local = { cpu, rights };
+
+	if (sim->tlb && size)
+		sim_tlb_each(sim, gpa, gpa + (size - 1), check_local_slot, &local);
+}
+
 static void check_empty_slot(struct sim *sim, uint64_t gpa, unsigned int level,
 			     struct sim_slot *slot, void *ctx)
 {

@@ -91,7 +91,8 @@ struct sim_slot {
 	uint8_t table_cpus;
 	uint8_t type;
 	uint8_t sh;
-	uint8_t rights[SIM_CPUS]; /* widest that this processor ever saw */
+	uint8_t rights[SIM_CPUS]; /* widest that this processor ever saw ... */
+	uint8_t narrow[SIM_CPUS]; /* ... and what it saw always */
 };
 
 struct sim_node {

@@ -338,6 +338,13 @@ void sim_idle(struct sim *sim, uint64_t gpa, uint64_t size)
 	pthread_mutex_unlock(&sim->lock);
 }
 
+void sim_idle_local(struct sim *sim, uint64_t gpa, uint64_t size, unsigned int rights)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim_check_local(sim, gpa, size, sim_self.cpu, rights);
+	pthread_mutex_unlock(&sim->lock);
+}
+
 void sim_idle_empty(struct sim *sim, uint64_t gpa, uint64_t size)
 {
 	pthread_mutex_lock(&sim->lock);

@@ -222,6 +222,11 @@ void sim_translate(struct sim *sim, uint64_t gpa, struct sim_leaf *leaf);
  * implied by the tables and everything made valid was published.
  */
 void sim_idle(struct sim *sim, uint64_t gpa, uint64_t size);
+/*
+ * This thread's processor has just been given these rights: fails if its TLB still denies what the
+ * tables permit, so that it would fault for ever.
+ */
+void sim_idle_local(struct sim *sim, uint64_t gpa, uint64_t size, unsigned int rights);
 /* As sim_idle(), and nothing of the range may be cached at all. */
 void sim_idle_empty(struct sim *sim, uint64_t gpa, uint64_t size);
 /* Processors drop all they cached by themselves (as time may bring about). */

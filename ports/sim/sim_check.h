@@ -25,6 +25,9 @@ void sim_check_change(struct sim *sim, uint64_t entry, uint64_t old, uint64_t ne
 void sim_check_tlb(struct sim *sim, const struct s2_tlb_op *op, unsigned int cpu);
 /* The engine says that for this range nothing is owed; cpus that cached it are asked. */
 void sim_check_idle(struct sim *sim, uint64_t gpa, uint64_t size);
+/* ... and that `cpu` itself can use these rights everywhere there, where the tables give them. */
+void sim_check_local(struct sim *sim, uint64_t gpa, uint64_t size, unsigned int cpu,
+		     unsigned int rights);
 /* ... and that nothing is mapped. */
 void sim_check_empty(struct sim *sim, uint64_t gpa, uint64_t size);
 

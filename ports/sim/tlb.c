@@ -98,8 +98,9 @@ static void cache_leaf(struct sim *sim, struct sim_node *node, struct sim_slot *
 		if (!(cpus >> cpu & 1))
 			continue;
 		if (!(slot->leaf_cpus >> cpu & 1))
-			slot->rights[cpu] = 0;
+			slot->rights[cpu] = 0, slot->narrow[cpu] = 0xff;
 		slot->rights[cpu] |= desc->rights;
+		slot->narrow[cpu] &= desc->rights;
 	}
 	slot->leaf_cpus |= (uint8_t)cpus;
 }
