@@ -62,10 +62,12 @@ struct s2_inval_bucket {
 	uint64_t running;
 };
 
-/* A guest address space. The caller owns the memory; the fields are private. */
+/*
+ * A guest address space. The caller owns the memory; the fields are private. The tree is there to
+ * be looked at: a fault may undo what is changed in it behind the vm's back.
+ */
 struct s2_vm {
-	struct s2_pt
-		pt; /* to look at; a fault may undo what is changed there behind the vm's back */
+	struct s2_pt pt;
 	uint32_t flags;
 	uint32_t nslots;
 	uint32_t slots_lock;
@@ -76,7 +78,7 @@ struct s2_vm {
 	struct s2_inval_bucket inval[S2_INVAL_BUCKETS]; /* ... and where it touches */
 };
 
-/* As s2_pt_init() and s2_pt_fini(). s2_vm_fini() forgets the slots; their memory is the caller's.
+/* As s2_pt_init() and s2_pt_fini(). s2_vm_fini() forgets the slots, whose memory is the caller's.
  */
 S2_MUST_CHECK int s2_vm_init(struct s2_vm *vm, const struct s2_vm_config *config,
 			     const struct s2_port *port);
