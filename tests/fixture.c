@@ -28,17 +28,15 @@ void fixture_up(struct fixture *f, const struct s2_vm_config *config)
 
 void fixture_up_watch(struct fixture *f, const struct s2_vm_config *config, enum sim_watch watch)
 {
-	struct sim_config sim = { .seed = 1,
-				  .cpu = config->pt.cpu,
-				  .chunks = 16,
-				  .watch = (uint8_t)watch };
+	struct sim_config sim = {
+		.seed = 1, .cpu = config->pt.cpu, .chunks = 16, .watch = (uint8_t)watch
+	};
 
 	memset(f, 0, sizeof(*f));
 	sim_init(&f->sim, &sim);
 	for (unsigned int i = 0; i < 16; i++)
-		f->sim.chunks[i] = (struct sim_chunk){ .hpa = fixture_hpa(i),
-						       .shift = 21,
-						       .prot = S2_RWX };
+		f->sim.chunks[i] =
+			(struct sim_chunk){ .hpa = fixture_hpa(i), .shift = 21, .prot = S2_RWX };
 	assert_int_equal(s2_vm_init(&f->vm, config, &f->sim.port), 0);
 	s2_walker_init(&f->walker, &f->vm.pt);
 	s2_walker_init(&f->other, &f->vm.pt);

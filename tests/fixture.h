@@ -16,10 +16,10 @@
 
 #include "sim.h"
 
-#define KIB 1024ull
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-#define PAGE (4 * KIB)
+#define KIB   1024ull
+#define MIB   (1024 * KIB)
+#define GIB   (1024 * MIB)
+#define PAGE  (4 * KIB)
 #define BLOCK (2 * MIB)
 
 struct fixture {
@@ -51,8 +51,7 @@ int fixture_map(struct fixture *f, uint64_t gpa, uint64_t hpa, uint64_t size, un
 int fixture_slot(struct fixture *f, struct s2_memslot *slot, uint64_t gpa, uint64_t size,
 		 uint64_t hva, unsigned int flags);
 /* A translation fault (or another), handled; returns the exit reason, negative: the error. */
-int fixture_fault(struct fixture *f, uint64_t gpa, enum s2_access access,
-		  enum s2_fault_kind kind);
+int fixture_fault(struct fixture *f, uint64_t gpa, enum s2_access access, enum s2_fault_kind kind);
 /* Level of the leaf at gpa, -1: none. */
 int fixture_level(struct fixture *f, uint64_t gpa);
 

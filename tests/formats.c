@@ -18,7 +18,7 @@ S2_PT_OPS(test_arm64_64k, arm64_64k);
 
 #define TOY_VALID 1ull
 #define TOY_PROT  (15ull << 1)
-#define TOY_OLD	  (1ull << 8)
+#define TOY_OLD   (1ull << 8)
 #define TOY_LEAF  (1ull << 63)
 #define TOY_ADDR  0xffffffffe00ull
 

@@ -14,9 +14,9 @@ struct test_format {
 	const char *name;
 	const struct s2_pt_ops *ops;
 	uint8_t page_shift;
-	uint8_t block_levels; /* leaves at levels 0 to this one */
+	uint8_t block_levels;       /* leaves at levels 0 to this one */
 	uint8_t min_bits, max_bits; /* of the guest's addresses */
-	uint8_t layout;		    /* enum sim_layout */
+	uint8_t layout;             /* enum sim_layout */
 };
 
 #define TEST_FORMATS 4

@@ -19,7 +19,7 @@ struct run {
 	const char *part; /* "pt" or "vm" */
 	uint64_t seed;
 	uint64_t rng;
-	uint64_t op; /* number of the operation under way */
+	uint64_t op;   /* number of the operation under way */
 	uint64_t near; /* where the last operation was */
 	uint32_t fail_of_65536;
 	uint32_t strikes; /* a second walker gets in between */

@@ -32,7 +32,9 @@ void run_on_fail(void *ctx, const char *message)
 
 	fprintf(stderr, "random %s: seed %llu, operation %llu: %s\n", r->part,
 		(unsigned long long)r->seed, (unsigned long long)r->op, message);
-	fprintf(stderr, "%s ipa_bits %u block_level %u bbm %u features 0x%x quota %u reuse %u strikes %u\n",
+	fprintf(stderr,
+		"%s ipa_bits %u block_level %u bbm %u features 0x%x quota %u reuse %u "
+		"strikes %u\n",
 		r->format->name, r->config.ipa_bits, r->config.block_level, r->config.cpu.bbm,
 		r->config.cpu.features, r->config.table_quota, r->sim.config.reuse, r->strikes);
 	for (uint64_t op = first; op <= r->op; op++)
@@ -50,7 +52,8 @@ void run_config(struct run *r, struct sim_config *sim)
 	static const uint32_t fail[] = { 0, 0, 3000, 20000 };
 
 	r->config = (struct s2_pt_config){ .format = S2_FORMAT_ARM64_4K,
-					   .block_level = (uint8_t)run_random(r, format->block_levels + 1u),
+					   .block_level = (uint8_t)run_random(
+						   r, format->block_levels + 1u),
 					   .cpu.features = (uint32_t)run_random(r, 64),
 					   .cpu.pa_bits = format->max_bits,
 					   .cpu.bbm = (uint8_t)(2 * run_random(r, 2)) };
@@ -168,7 +171,7 @@ int main(int argc, char **argv)
 	for (uint64_t n = 0; n < runs; n++)
 		one_run(seed + n * 1000003, part, ops / runs);
 	printf("random %s: seed %llu, %llu operations in %llu runs\n", part,
-	       (unsigned long long)seed, (unsigned long long)(ops / runs * runs),
+	       (unsigned long long)seed, (unsigned long long)ops / runs * runs,
 	       (unsigned long long)runs);
 	return 0;
 }

@@ -46,8 +46,8 @@ static struct s2_attr pick_attr(struct run *run)
 
 void op_draw(struct run *run, struct op *op)
 {
-	static const uint8_t kinds[] = { OP_MAP, OP_MAP, OP_MAP, OP_MAP, OP_UNMAP, OP_UNMAP,
-					 OP_PROTECT, OP_RELAX, OP_AGE, OP_SPLIT };
+	static const uint8_t kinds[] = { OP_MAP,   OP_MAP,     OP_MAP,   OP_MAP, OP_UNMAP,
+					 OP_UNMAP, OP_PROTECT, OP_RELAX, OP_AGE, OP_SPLIT };
 	static const uint8_t rights[] = { S2_W, S2_X, S2_W | S2_X, S2_XP, S2_XU, S2_W | S2_XU };
 	int xnx = (run->config.cpu.features & S2_CPU_XNX) != 0;
 

@@ -6,6 +6,7 @@
  * reference as far as the engine says that it got, and compares result, progress and the pages
  * concerned; now and then everything. When memory runs out the rest is tried again, from
  * progress->done on, as the interface promises. A gather often stays open over several operations.
+ * In two runs of three a second walker strikes in the midst of them (strike.c).
  */
 #include <string.h>
 
@@ -59,8 +60,7 @@ static void compare_range(struct run *run, uint64_t gpa, uint64_t size)
 	while (gpa < window->gpa || gpa - window->gpa >= window->size)
 		window++;
 	gpa = gpa - window->gpa > margin ? gpa - margin : window->gpa;
-	end = window->gpa + window->size - end > margin ? end + margin :
-							  window->gpa + window->size;
+	end = window->gpa + window->size - end > margin ? end + margin : window->gpa + window->size;
 	ref_compare(&run->ref, &run->sim, &run->vm.pt, &run->walker, gpa, end - gpa);
 }
 
@@ -158,9 +158,9 @@ static void start(struct run *run)
 	s2_gather_init(&run->gather, pt);
 	sim_thread(0, &run->walker);
 	test_format_start(run->format, &run->sim, pt);
-	ref_init(&run->ref, pt, run->config.block_level < pt->root_level ?
-					run->config.block_level :
-					pt->root_level);
+	ref_init(&run->ref, pt,
+		 run->config.block_level < pt->root_level ? run->config.block_level
+							  : pt->root_level);
 }
 
 void random_pt(struct run *run, uint64_t ops)

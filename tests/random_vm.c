@@ -3,7 +3,8 @@
  * Random operations on a guest address space: faults of every kind, prefault, slots that come, go
  * and change, a host that takes memory away and backs it by something else, at any time.
  *
- * random_world.c says what must come of it. Now and then the host strikes in the middle of a fault
+ * random_world.c says what must come of it. In two runs of three another vCPU faults in the midst
+ * of anything (strike_vm.c). In the others, now and then the host strikes in the middle of a fault
  * (ambush()): from inside resolve(), with another walker, it takes away just what it is answering.
  */
 #include <string.h>
@@ -75,7 +76,9 @@ static void check_access_fault(struct world *w, const struct s2_fault *f,
 			       const struct s2_exit *exit)
 {
 	struct run *run = w->run;
-	struct ref_op op = { .gpa = f->gpa.gpa & ~(world_page(w) - 1), .size = world_page(w), .stop = world_page(w) };
+	struct ref_op op = { .gpa = f->gpa.gpa & ~(world_page(w) - 1),
+			     .size = world_page(w),
+			     .stop = world_page(w) };
 	const struct ref_page *page = ref_at(&run->ref, f->gpa.gpa);
 
 	if (exit->reason != S2_EXIT_RESUME ||
@@ -109,10 +112,11 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 		sim_fail(&run->sim, "mapped what is being taken away");
 	if (exit->reason != e->reason || exit->error != e->error ||
 	    exit->has_slot != (e->slot >= 0) || exit->size != (e->maps ? e->size : 0))
-		sim_fail(&run->sim, "exit: reason %u error %d slot %u size 0x%llx; should be "
-			 "%d %d %d 0x%llx", exit->reason, exit->error, exit->has_slot,
-			 (unsigned long long)exit->size, e->reason, e->error, e->slot >= 0,
-			 (unsigned long long)e->size);
+		sim_fail(&run->sim,
+			 "exit: reason %u error %d slot %u size 0x%llx; should be "
+			 "%d %d %d 0x%llx",
+			 exit->reason, exit->error, exit->has_slot, (unsigned long long)exit->size,
+			 e->reason, e->error, e->slot >= 0, (unsigned long long)e->size);
 	if (e->maps) {
 		ref_map(&run->ref, &op, e->hpa, e->attr, S2_MAP_REPLACE | S2_MAP_WIDEN);
 		if (f->kind == S2_FAULT_PERMISSION && !w->strike.ran)
@@ -159,7 +163,8 @@ static void do_prefault(struct world *w)
 {
 	struct run *run = w->run;
 	struct s2_fault f = { .access = (uint8_t)run_random(run, 3) };
-	uint64_t gpa = pick_gpa(w), size = world_page(w) << run_random(run, run->ref.stride + 1), done = 0;
+	uint64_t gpa = pick_gpa(w), done = 0;
+	uint64_t size = world_page(w) << run_random(run, run->ref.stride + 1);
 	struct s2_progress progress;
 	struct expect e;
 	int ret, should = 0;
@@ -171,8 +176,11 @@ static void do_prefault(struct world *w)
 	for (uint64_t a = gpa; a < gpa + size; a += CHUNK) {
 		int i = world_slot_of(w, a);
 
-		if (i >= 0 && w->run->sim.chunks[(w->slot[i].hva.hva + a - w->slot[i].gpa.gpa -
-						  SIM_HVA_BASE) >> SIM_CHUNK_SHIFT].error)
+		if (i >= 0 &&
+		    w->run->sim
+			    .chunks[(w->slot[i].hva.hva + a - w->slot[i].gpa.gpa - SIM_HVA_BASE) >>
+				    SIM_CHUNK_SHIFT]
+			    .error)
 			return; /* S2_EAGAIN would be waited for */
 	}
 	for (uint64_t n = 0; n < CHUNKS; n++)
@@ -315,8 +323,7 @@ static void do_invalidate(struct world *w)
 	uint64_t gpa, size;
 
 	if (w->running_size[i]) {
-		run_log(run, "end gpa 0x%llx size 0x%llx",
-			(unsigned long long)w->running_gpa[i],
+		run_log(run, "end gpa 0x%llx size 0x%llx", (unsigned long long)w->running_gpa[i],
 			(unsigned long long)w->running_size[i]);
 		s2_vm_invalidate_end(&run->vm, s2_gpa(w->running_gpa[i]), w->running_size[i]);
 		w->running_size[i] = 0;
@@ -421,9 +428,9 @@ static void start(struct world *w)
 	s2_walker_init(&w->strike.walker, &run->vm.pt);
 	sim_thread(0, &run->walker);
 	test_format_start(run->format, &run->sim, &run->vm.pt);
-	ref_init(&run->ref, &run->vm.pt, run->config.block_level < run->vm.pt.root_level ?
-						 run->config.block_level :
-						 run->vm.pt.root_level);
+	ref_init(&run->ref, &run->vm.pt,
+		 run->config.block_level < run->vm.pt.root_level ? run->config.block_level
+								 : run->vm.pt.root_level);
 	for (uint64_t n = 0; n < CHUNKS; n++)
 		if (n < 16 || (n >= 512 && n < 1024))
 			world_back_chunk(w, n);

@@ -52,8 +52,9 @@ void world_back_chunk(struct world *w, uint64_t n)
 	if (color == 3)
 		chunk->hpa += 3 * world_page(w); /* as if from another alignment */
 	if (!run_random(run, 3))
-		chunk->shift = (uint8_t)(run->ref.page_shift +
-					 run_random(run, SIM_CHUNK_SHIFT + 1 - run->ref.page_shift));
+		chunk->shift =
+			(uint8_t)(run->ref.page_shift +
+				  run_random(run, SIM_CHUNK_SHIFT + 1 - run->ref.page_shift));
 	if (!run_random(run, 4))
 		chunk->type = (uint8_t)run_random(run, S2_MEM_TYPES);
 	chunk->prot = S2_R;

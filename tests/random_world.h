@@ -9,10 +9,10 @@
 
 #include "random.h"
 
-#define SLOTS	10
+#define SLOTS   10
 #define RUNNING 3
-#define CHUNKS	1040 /* 0..15 small things, 16..511 unused, 512..1023 a gigabyte in one piece */
-#define CHUNK	(1ull << SIM_CHUNK_SHIFT)
+#define CHUNKS  1040 /* 0..15 small things, 16..511 unused, 512..1023 a gigabyte in one piece */
+#define CHUNK   (1ull << SIM_CHUNK_SHIFT)
 
 struct expect {
 	int reason; /* enum s2_exit_reason */
@@ -44,7 +44,7 @@ struct world {
 	struct s2_memslot slot[SLOTS];
 	uint8_t used[SLOTS];
 	uint64_t running_gpa[RUNNING], running_size[RUNNING];
-	uint32_t flags; /* enum s2_vm_flag */
+	uint32_t flags;      /* enum s2_vm_flag */
 	unsigned int ambush; /* strike at the next resolve() */
 	unsigned int struck;
 	struct world_strike strike;

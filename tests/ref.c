@@ -34,8 +34,8 @@ void ref_init(struct ref *ref, const struct s2_pt *pt, unsigned int block_level)
 	ref->features = pt->cpu.features;
 	span = REF_PAGES << ref->page_shift;
 	extra = block_level > 1 ? ref_level_size(ref, 2) : 0;
-	centre = ref_level_size(ref, 2) > 2 * span ? ref_level_size(ref, 2) :
-						     ref_level_size(ref, 3);
+	centre =
+		ref_level_size(ref, 2) > 2 * span ? ref_level_size(ref, 2) : ref_level_size(ref, 3);
 	if (centre > end / 2)
 		centre = end / 2;
 	set_window(ref, 0, 0, span);
@@ -285,7 +285,8 @@ void ref_age(struct ref *ref, struct ref_op *op, enum s2_age age)
 		start = leaf_start(ref, gpa);
 		end = leaf_end(ref, gpa);
 		part = min(end, op->gpa + op->size) - gpa;
-		advance(ref, op, part, page->young != (age == S2_AGE_SET) ? &op->changed : &op->equal);
+		advance(ref, op, part,
+			page->young != (age == S2_AGE_SET) ? &op->changed : &op->equal);
 		for (uint64_t a = start; a < end && age != S2_AGE_TEST; a += page_size(ref))
 			at(ref, a)->young = age == S2_AGE_SET;
 	}
@@ -306,8 +307,7 @@ static void wrong(struct sim *sim, const char *who, uint64_t gpa, const char *wh
 		  uint64_t should)
 {
 	sim_fail(sim, "%s: gpa 0x%llx has %s 0x%llx, should be 0x%llx", who,
-		 (unsigned long long)gpa, what, (unsigned long long)is,
-		 (unsigned long long)should);
+		 (unsigned long long)gpa, what, (unsigned long long)is, (unsigned long long)should);
 }
 
 /* Lower levels than expected are adopted where that is legal. */
@@ -378,8 +378,7 @@ static void compare_lookup(struct ref *ref, struct sim *sim, struct s2_pt *pt,
 	if (leaf.gpa.gpa != start)
 		wrong(sim, "lookup", gpa, "leaf at", leaf.gpa.gpa, start);
 	if (leaf.hpa.hpa != page->pa - (gpa - start))
-		wrong(sim, "lookup", gpa, "leaf's address", leaf.hpa.hpa,
-		      page->pa - (gpa - start));
+		wrong(sim, "lookup", gpa, "leaf's address", leaf.hpa.hpa, page->pa - (gpa - start));
 	if (leaf.size != ref_level_size(ref, page->level) || leaf.level != page->level)
 		wrong(sim, "lookup", gpa, "level", leaf.level, page->level);
 	if (leaf.attr.prot != page->prot || leaf.attr.type != page->type ||
@@ -456,8 +455,7 @@ static void compare_census(struct ref *ref, struct sim *sim, struct s2_pt *pt,
 		wrong(sim, "audit", 0, "empty tables", census.empty, 0);
 }
 
-void ref_compare_all(struct ref *ref, struct sim *sim, struct s2_pt *pt,
-		     struct s2_walker *walker)
+void ref_compare_all(struct ref *ref, struct sim *sim, struct s2_pt *pt, struct s2_walker *walker)
 {
 	struct s2_census leaves = { 0 };
 

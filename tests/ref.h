@@ -45,8 +45,9 @@ struct ref {
 	unsigned int block_level; /* highest level of leaves */
 	uint32_t features;
 	/*
-	 * A failed operation may leave tables behind that nothing is mapped in (blocks above them are
-	 * then not made) and blocks split: levels may be lower than expected until all is unmapped.
+	 * A failed operation may leave tables behind that nothing is mapped in (blocks above them
+	 * are then not made) and blocks split: levels may be lower than expected until all is
+	 * unmapped.
 	 */
 	unsigned int lax_levels;
 };
@@ -86,7 +87,6 @@ void ref_split(struct ref *ref, struct ref_op *op, unsigned int level);
 void ref_compare(struct ref *ref, struct sim *sim, struct s2_pt *pt, struct s2_walker *walker,
 		 uint64_t gpa, uint64_t size);
 /* All windows, all leaves wherever they are, census and stale translations. */
-void ref_compare_all(struct ref *ref, struct sim *sim, struct s2_pt *pt,
-		     struct s2_walker *walker);
+void ref_compare_all(struct ref *ref, struct sim *sim, struct s2_pt *pt, struct s2_walker *walker);
 
 #endif

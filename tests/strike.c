@@ -125,9 +125,10 @@ static void carry_out(void *ctx, uint64_t gpa)
 			return;
 	snprintf(log + length, sizeof(run->log[0]) - length,
 		 "\n    struck at 0x%llx: %s gpa 0x%llx size 0x%llx hpa 0x%llx prot %u type %u "
-		 "sw %u how %u", (unsigned long long)gpa, op_name[op->kind],
-		 (unsigned long long)op->gpa, (unsigned long long)op->size,
-		 (unsigned long long)op->hpa, op->attr.prot, op->attr.type, op->attr.sw, op->how);
+		 "sw %u how %u",
+		 (unsigned long long)gpa, op_name[op->kind], (unsigned long long)op->gpa,
+		 (unsigned long long)op->size, (unsigned long long)op->hpa, op->attr.prot,
+		 op->attr.type, op->attr.sw, op->how);
 	strike->done = 1;
 	strike->count++;
 	s2_gather_init(&strike->gather, &run->vm.pt);
@@ -165,7 +166,8 @@ static void hull(struct run *run, struct both *both)
 	both->end = a->gpa + a->size > b->gpa + b->size ? a->gpa + a->size : b->gpa + b->size;
 	both->gpa &= ~(ref_level_size(&run->ref, ref_at(&run->ref, both->gpa)->level) - 1);
 	both->end = ((both->end - 1) |
-		     (ref_level_size(&run->ref, ref_at(&run->ref, both->end - 1)->level) - 1)) + 1;
+		     (ref_level_size(&run->ref, ref_at(&run->ref, both->end - 1)->level) - 1)) +
+		    1;
 }
 
 /* Would the page at which it stopped stop it? */
@@ -248,9 +250,10 @@ static int is_as(const struct run *run, const struct sim_leaf *leaf, const struc
 {
 	if (leaf->mapped != page->valid)
 		return 0;
-	return !page->valid || (leaf->hpa == page->pa && leaf->prot == page->prot &&
-				leaf->type == page->type && leaf->sw == page->sw &&
-				(leaf->young == page->young || (run->sim.regime.ha && leaf->young)));
+	return !page->valid ||
+	       (leaf->hpa == page->pa && leaf->prot == page->prot && leaf->type == page->type &&
+		leaf->sw == page->sw &&
+		(leaf->young == page->young || (run->sim.regime.ha && leaf->young)));
 }
 
 /* Each page is as in one of the orders: adopts which. */
@@ -265,9 +268,11 @@ static void judge_page(struct run *run, const struct both *both, uint64_t gpa)
 	sim_translate(&run->sim, gpa, &leaf);
 	if (!is_as(run, &leaf, page)) {
 		if (!is_as(run, &leaf, one))
-			sim_fail(&run->sim, "struck: gpa 0x%llx is as in neither order (mapped %u "
-				 "hpa 0x%llx prot %u young %u)", (unsigned long long)gpa,
-				 leaf.mapped, (unsigned long long)leaf.hpa, leaf.prot, leaf.young);
+			sim_fail(&run->sim,
+				 "struck: gpa 0x%llx is as in neither order (mapped %u "
+				 "hpa 0x%llx prot %u young %u)",
+				 (unsigned long long)gpa, leaf.mapped, (unsigned long long)leaf.hpa,
+				 leaf.prot, leaf.young);
 		*page = *one;
 	}
 	if (page->valid && leaf.level > level)
@@ -308,8 +313,7 @@ void strike_judge(struct strike *strike, const struct op *op, int ret,
 		judge_page(run, &both, gpa);
 	judge_result(run, &both, 0);
 	judge_result(run, &both, 1);
-	ref_compare(&run->ref, &run->sim, &run->vm.pt, &run->walker, both.gpa,
-		    both.end - both.gpa);
+	ref_compare(&run->ref, &run->sim, &run->vm.pt, &run->walker, both.gpa, both.end - both.gpa);
 	free(both.was);
 	free(both.one);
 	free(both.mark);

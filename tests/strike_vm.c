@@ -28,8 +28,8 @@ static void carry_out(void *ctx, uint64_t gpa)
 	s->fault = (struct s2_fault){ .gpa = s2_gpa(gpa),
 				      .access = (uint8_t)run_random(run, 3),
 				      .user = (uint8_t)run_random(run, 2),
-				      .kind = run_random(run, 2) ? S2_FAULT_PERMISSION :
-								   S2_FAULT_TRANSLATION };
+				      .kind = run_random(run, 2) ? S2_FAULT_PERMISSION
+								 : S2_FAULT_TRANSLATION };
 	snprintf(log + length, sizeof(run->log[0]) - length,
 		 "\n    struck by a fault at 0x%llx access %u kind %u user %u",
 		 (unsigned long long)gpa, s->fault.access, s->fault.kind, s->fault.user);
@@ -110,11 +110,13 @@ static void judge_leaf(struct world *w, const struct expect *e, const struct exp
 		if (gone && leaf.mapped == page->valid &&
 		    (!page->valid || (leaf.hpa == page->pa && leaf.prot == page->prot)))
 			continue;
-		if (!may || (!as_mapped(w, e, gpa, &leaf) &&
-			     !(other && as_mapped(w, other, gpa, &leaf))))
-			sim_fail(&run->sim, "struck: gpa 0x%llx is not as the fault says (mapped %u "
-				 "hpa 0x%llx prot %u young %u)", (unsigned long long)gpa,
-				 leaf.mapped, (unsigned long long)leaf.hpa, leaf.prot, leaf.young);
+		if (!may ||
+		    (!as_mapped(w, e, gpa, &leaf) && !(other && as_mapped(w, other, gpa, &leaf))))
+			sim_fail(&run->sim,
+				 "struck: gpa 0x%llx is not as the fault says (mapped %u "
+				 "hpa 0x%llx prot %u young %u)",
+				 (unsigned long long)gpa, leaf.mapped, (unsigned long long)leaf.hpa,
+				 leaf.prot, leaf.young);
 		adopt(page, &leaf);
 	}
 }
@@ -157,8 +159,8 @@ void world_strike_settle(struct world *w)
 	}
 	if (!e->maps)
 		return;
-	judge_leaf(w, e, same && after.maps && after.gpa == e->gpa && after.size == e->size ?
-				 &after :
-				 NULL);
+	judge_leaf(w, e,
+		   same && after.maps && after.gpa == e->gpa && after.size == e->size ? &after
+										      : NULL);
 	world_compare(w, e->gpa, e->size);
 }

@@ -101,9 +101,9 @@ static void test_abort_kinds(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		assert_int_equal(s2_arm64_decode_abort(t[i].esr, 0x90000, 0xffff000012345018,
-						       &fault, NULL),
-				 0);
+		assert_int_equal(
+			s2_arm64_decode_abort(t[i].esr, 0x90000, 0xffff000012345018, &fault, NULL),
+			0);
 		assert_int_equal(fault.kind, t[i].kind);
 		assert_int_equal(fault.access, t[i].access);
 		assert_int_equal(fault.walk, t[i].walk);
@@ -115,15 +115,15 @@ static void test_abort_kinds(void **state)
 static void test_abort_refused(void **state)
 {
 	static const uint32_t esr[] = {
-		0x92000000, /* address size, level 0 */
+		0x92000000,             /* address size, level 0 */
 		0x92000003, 0x92000010, /* external abort */
-		0x92000017, /* external abort on a walk */
-		0x92000021, /* alignment */
-		0x92000030, /* TLB conflict */
+		0x92000017,             /* external abort on a walk */
+		0x92000021,             /* alignment */
+		0x92000030,             /* TLB conflict */
 		0x92000031, 0x92000035, /* exclusive */
-		0x96000007, /* data abort of EL2 itself */
-		0x86000007, /* instruction abort of EL2 itself */
-		0x5a000000, /* HVC */
+		0x96000007,             /* data abort of EL2 itself */
+		0x86000007,             /* instruction abort of EL2 itself */
+		0x5a000000,             /* HVC */
 		0x00000007, 0xbe000007, /* SError */
 	};
 	struct s2_fault fault;
@@ -187,9 +187,9 @@ static void test_mmio(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vtcr),	      cmocka_unit_test(test_vttbr),
-		cmocka_unit_test(test_abort_kinds),   cmocka_unit_test(test_abort_refused),
-		cmocka_unit_test(test_hpfar),	      cmocka_unit_test(test_mmio),
+		cmocka_unit_test(test_vtcr),        cmocka_unit_test(test_vttbr),
+		cmocka_unit_test(test_abort_kinds), cmocka_unit_test(test_abort_refused),
+		cmocka_unit_test(test_hpfar),       cmocka_unit_test(test_mmio),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 #include "fixture.h"
 
-#define RAM  GIB	 /* gpa of the slot most tests use ... */
+#define RAM  GIB          /* gpa of the slot most tests use ... */
 #define HOLE (RAM - PAGE) /* ... and of no slot */
 
 static struct fixture fix;
@@ -30,8 +30,9 @@ static int fault(uint64_t gpa, enum s2_access access)
 
 static int walk_fault(uint64_t gpa, enum s2_access access, enum s2_fault_kind kind)
 {
-	struct s2_fault s1ptw = { .gpa = s2_gpa(gpa), .access = (uint8_t)access,
-				  .kind = (uint8_t)kind, .walk = 1 };
+	struct s2_fault s1ptw = {
+		.gpa = s2_gpa(gpa), .access = (uint8_t)access, .kind = (uint8_t)kind, .walk = 1
+	};
 	int ret = s2_fault(&f->vm, &f->walker, &s1ptw, &f->exit);
 
 	return ret ? ret : f->exit.reason;
@@ -47,10 +48,9 @@ static struct s2_stats stats(void)
 
 static void test_nonsense_fault(void **state)
 {
-	struct s2_fault bad[] = { { .access = 3 },
-				  { .kind = 3 },
-				  { .gpa = { 1ull << 40 } },
-				  { .gpa = { ~0ull } } };
+	struct s2_fault bad[] = {
+		{ .access = 3 }, { .kind = 3 }, { .gpa = { 1ull << 40 } }, { .gpa = { ~0ull } }
+	};
 
 	(void)state;
 	up_flags(0, 0);
@@ -137,8 +137,7 @@ static void test_readonly_slot(void **state)
 	assert_int_equal(fault(RAM, S2_ACCESS_READ), S2_EXIT_RESUME);
 	assert_int_equal(fixture_level(f, RAM), 1);
 	assert_int_equal(f->leaf.attr.prot, S2_RX);
-	assert_int_equal(fixture_fault(f, RAM, S2_ACCESS_WRITE, S2_FAULT_PERMISSION),
-			 S2_EXIT_MMIO);
+	assert_int_equal(fixture_fault(f, RAM, S2_ACCESS_WRITE, S2_FAULT_PERMISSION), S2_EXIT_MMIO);
 	assert_int_equal(f->exit.has_slot, 1);
 	assert_int_equal(f->exit.access, S2_ACCESS_WRITE);
 	assert_int_equal(fault(RAM + BLOCK, S2_ACCESS_WRITE), S2_EXIT_MMIO);
@@ -296,29 +295,31 @@ static void test_port_nonsense(void **state)
 		uint8_t prot, type;
 		int result;
 	} t[] = {
-		{ 0x200800, PAGE, S2_RW, 0, 0 },	       /* unaligned */
-		{ 0x200000, 0, S2_RW, 0, 0 },		       /* no size */
-		{ 0x200000, 2048, S2_RW, 0, 0 },	       /* less than a page */
-		{ 0x200000, 3 * PAGE, S2_RW, 0, 0 },	       /* no power of two */
-		{ 0x201000, BLOCK, S2_RW, 0, 0 },	       /* not aligned as the hva */
-		{ 1ull << 48, PAGE, S2_RW, 0, 0 },	       /* beyond the CPU's addresses */
+		{ 0x200800, PAGE, S2_RW, 0, 0 },     /* unaligned */
+		{ 0x200000, 0, S2_RW, 0, 0 },        /* no size */
+		{ 0x200000, 2048, S2_RW, 0, 0 },     /* less than a page */
+		{ 0x200000, 3 * PAGE, S2_RW, 0, 0 }, /* no power of two */
+		{ 0x201000, BLOCK, S2_RW, 0, 0 },    /* not aligned as the hva */
+		{ 1ull << 48, PAGE, S2_RW, 0, 0 },   /* beyond the CPU's addresses */
 		{ ~0ull << 12, PAGE, S2_RW, 0, 0 },
-		{ 0, 1ull << 63, S2_RW, 0, 0 },		       /* larger than memory */
-		{ 0x200000, BLOCK, S2_RX, S2_MEM_DEVICE, 0 },  /* an executable device */
-		{ 0x200000, BLOCK, S2_RW, S2_MEM_TYPES, 0 },   /* no type */
-		{ 0x200000, BLOCK, S2_W, 0, 0 },	       /* not readable */
+		{ 0, 1ull << 63, S2_RW, 0, 0 },               /* larger than memory */
+		{ 0x200000, BLOCK, S2_RX, S2_MEM_DEVICE, 0 }, /* an executable device */
+		{ 0x200000, BLOCK, S2_RW, S2_MEM_TYPES, 0 },  /* no type */
+		{ 0x200000, BLOCK, S2_W, 0, 0 },              /* not readable */
 		{ 0x200000, BLOCK, 0, 0, 0 },
-		{ 0x200000, BLOCK, S2_R | S2_XP, 0, 0 },       /* what this CPU cannot */
+		{ 0x200000, BLOCK, S2_R | S2_XP, 0, 0 }, /* what this CPU cannot */
 		{ 0x200000, BLOCK, 0x83, 0, 0 },
-		{ 0x200000, BLOCK, S2_RW, 0, 1 },	       /* no error code */
+		{ 0x200000, BLOCK, S2_RW, 0, 1 }, /* no error code */
 	};
 
 	(void)state;
 	up_flags(0, 0);
 	f->sim.on_resolve = answer;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		nonsense = (struct s2_page){ .hpa = s2_hpa(t[i].hpa), .size = t[i].size,
-					     .prot = t[i].prot, .type = t[i].type };
+		nonsense = (struct s2_page){ .hpa = s2_hpa(t[i].hpa),
+					     .size = t[i].size,
+					     .prot = t[i].prot,
+					     .type = t[i].type };
 		nonsense_result = t[i].result;
 		assert_int_equal(fault(RAM, S2_ACCESS_READ), S2_EPORT);
 		assert_int_equal(s2_vm_prefault(&f->vm, s2_gpa(RAM), PAGE, S2_ACCESS_READ,
@@ -344,9 +345,9 @@ static int strike(void *ctx, uint64_t hva, enum s2_access access, struct s2_page
 	(void)access;
 	(void)page;
 	if (strike_size) {
-		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(strike_gpa), strike_size,
-							&f->other),
-				 0);
+		assert_int_equal(
+			s2_vm_invalidate_begin(&f->vm, s2_gpa(strike_gpa), strike_size, &f->other),
+			0);
 		if (strike_end)
 			s2_vm_invalidate_end(&f->vm, s2_gpa(strike_gpa), strike_size);
 		strike_size = 0;
@@ -521,12 +522,12 @@ static void test_prefault(void **state)
 			 S2_ENOENT); /* the slot ends */
 	assert_int_equal(f->progress.done, BLOCK);
 	assert_int_equal(fixture_slot(f, &rom, 0, BLOCK, sim_hva(0), S2_SLOT_READONLY), 0);
-	assert_int_equal(s2_vm_prefault(&f->vm, s2_gpa(0), BLOCK, S2_ACCESS_WRITE, &f->walker,
-					&f->progress),
-			 S2_EPERM);
-	assert_int_equal(s2_vm_prefault(&f->vm, s2_gpa(0), BLOCK, S2_ACCESS_READ, &f->walker,
-					&f->progress),
-			 0);
+	assert_int_equal(
+		s2_vm_prefault(&f->vm, s2_gpa(0), BLOCK, S2_ACCESS_WRITE, &f->walker, &f->progress),
+		S2_EPERM);
+	assert_int_equal(
+		s2_vm_prefault(&f->vm, s2_gpa(0), BLOCK, S2_ACCESS_READ, &f->walker, &f->progress),
+		0);
 	assert_int_equal(s2_vm_prefault(&f->vm, s2_gpa(0), BLOCK, (enum s2_access)7, &f->walker,
 					&f->progress),
 			 S2_EINVAL);
@@ -536,24 +537,15 @@ static void test_prefault(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nonsense_fault),
-		cmocka_unit_test(test_maps_a_block),
-		cmocka_unit_test(test_no_slot),
-		cmocka_unit_test(test_mmio_then_slot),
-		cmocka_unit_test(test_readonly_slot),
-		cmocka_unit_test(test_walk_on_readonly),
-		cmocka_unit_test(test_exec_rights),
-		cmocka_unit_test(test_exec_by_privilege),
-		cmocka_unit_test(test_lazy_exec),
-		cmocka_unit_test(test_write_protected_page),
-		cmocka_unit_test(test_access_flag),
-		cmocka_unit_test(test_no_page),
-		cmocka_unit_test(test_port_nonsense),
-		cmocka_unit_test(test_retry_when_struck),
-		cmocka_unit_test(test_retry_gigabyte),
-		cmocka_unit_test(test_device_comes_back),
-		cmocka_unit_test(test_block_choice),
-		cmocka_unit_test(test_memory_and_quota),
+		cmocka_unit_test(test_nonsense_fault), cmocka_unit_test(test_maps_a_block),
+		cmocka_unit_test(test_no_slot),        cmocka_unit_test(test_mmio_then_slot),
+		cmocka_unit_test(test_readonly_slot),  cmocka_unit_test(test_walk_on_readonly),
+		cmocka_unit_test(test_exec_rights),    cmocka_unit_test(test_exec_by_privilege),
+		cmocka_unit_test(test_lazy_exec),      cmocka_unit_test(test_write_protected_page),
+		cmocka_unit_test(test_access_flag),    cmocka_unit_test(test_no_page),
+		cmocka_unit_test(test_port_nonsense),  cmocka_unit_test(test_retry_when_struck),
+		cmocka_unit_test(test_retry_gigabyte), cmocka_unit_test(test_device_comes_back),
+		cmocka_unit_test(test_block_choice),   cmocka_unit_test(test_memory_and_quota),
 		cmocka_unit_test(test_prefault),
 	};
 

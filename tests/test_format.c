@@ -109,19 +109,19 @@ static void test_blocks_tables_age(void **state)
 			 0);
 	assert_int_equal(raw(0), 0x00000050002003fd);
 	/* A split copies all of it, and only the kind of descriptor changes. */
-	assert_int_equal(s2_pt_split(&f->vm.pt, s2_gpa(0), BLOCK, 0, &f->walker, &f->gather,
-				     &f->progress),
-			 0);
+	assert_int_equal(
+		s2_pt_split(&f->vm.pt, s2_gpa(0), BLOCK, 0, &f->walker, &f->gather, &f->progress),
+		0);
 	assert_int_equal(raw(0), 0x00000050002003ff);
 	assert_int_equal(raw(BLOCK - PAGE), 0x00000050003ff3ff);
-	assert_int_equal(s2_pt_split(&f->vm.pt, s2_gpa(GIB), PAGE, 1, &f->walker, &f->gather,
-				     &f->progress),
-			 0);
+	assert_int_equal(
+		s2_pt_split(&f->vm.pt, s2_gpa(GIB), PAGE, 1, &f->walker, &f->gather, &f->progress),
+		0);
 	assert_int_equal(raw(GIB), 0x00000050000007fd);
 	assert_int_equal(raw(2 * GIB - 1), 0x000000503fe007fd);
-	assert_int_equal(s2_pt_unmap(&f->vm.pt, s2_gpa(GIB), BLOCK, &f->walker, &f->gather,
-				     &f->progress),
-			 0);
+	assert_int_equal(
+		s2_pt_unmap(&f->vm.pt, s2_gpa(GIB), BLOCK, &f->walker, &f->gather, &f->progress),
+		0);
 	assert_int_equal(raw(GIB), 0);
 	fixture_down(f);
 }

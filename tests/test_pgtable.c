@@ -108,8 +108,9 @@ static void test_roots(void **state)
 {
 	static const struct {
 		uint8_t ipa, level, order;
-	} t[] = { { 32, 1, 2 }, { 33, 1, 3 }, { 34, 1, 4 }, { 35, 2, 0 }, { 36, 2, 0 }, { 39, 2, 0 },
-		  { 40, 2, 1 }, { 42, 2, 3 }, { 43, 2, 4 }, { 44, 3, 0 }, { 48, 3, 0 } };
+	} t[] = { { 32, 1, 2 }, { 33, 1, 3 }, { 34, 1, 4 }, { 35, 2, 0 },
+		  { 36, 2, 0 }, { 39, 2, 0 }, { 40, 2, 1 }, { 42, 2, 3 },
+		  { 43, 2, 4 }, { 44, 3, 0 }, { 48, 3, 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -269,7 +270,8 @@ static void test_block_choice(void **state)
 	config.pt.block_level = 2;
 	fixture_up(f, &config);
 	assert_int_equal(fixture_map(f, GIB - BLOCK - PAGE, 3 * GIB - BLOCK - PAGE,
-				     GIB + 2 * BLOCK + 2 * PAGE, S2_RW, 0), 0);
+				     GIB + 2 * BLOCK + 2 * PAGE, S2_RW, 0),
+			 0);
 	assert_int_equal(fixture_level(f, GIB - BLOCK - PAGE), 0);
 	assert_int_equal(fixture_level(f, GIB - BLOCK), 1);
 	assert_int_equal(fixture_level(f, GIB + 12345), 2);
@@ -331,7 +333,8 @@ static void test_memory_runs_out(void **state)
 			assert_int_equal(ret, S2_ENOMEM);
 			assert_int_equal(fixture_level(f, GIB - 3 * BLOCK + done), -1);
 			if (done)
-				assert_int_equal(fixture_level(f, GIB - 3 * BLOCK + done - PAGE), 0);
+				assert_int_equal(fixture_level(f, GIB - 3 * BLOCK + done - PAGE),
+						 0);
 			assert_int_equal(fixture_map(f, GIB - 3 * BLOCK + done, PAGE + done,
 						     6 * BLOCK - done, S2_RW, 0),
 					 0);
@@ -441,7 +444,8 @@ static void test_split_keeps(void **state)
 	fixture_down(f);
 }
 
-/* With ranges and levels one operation serves a run of leaves; without, one each, or one for all. */
+/* With ranges and levels one operation serves a run of leaves; without, one each, or one for all.
+ */
 static void test_tlb_operations(void **state)
 {
 	struct s2_vm_config config = fixture_config();
@@ -583,17 +587,28 @@ static void test_walker_fini_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_init_errors), cmocka_unit_test(test_init_version_and_memory),
-		cmocka_unit_test(test_roots), cmocka_unit_test(test_range_errors),
-		cmocka_unit_test(test_map_errors), cmocka_unit_test(test_other_errors),
-		cmocka_unit_test(test_relax_device), cmocka_unit_test(test_exists),
-		cmocka_unit_test(test_block_choice), cmocka_unit_test(test_split_by_unmap),
-		cmocka_unit_test(test_memory_runs_out), cmocka_unit_test(test_quota),
-		cmocka_unit_test(test_rights), cmocka_unit_test(test_age),
-		cmocka_unit_test(test_split_keeps), cmocka_unit_test(test_tlb_operations),
-		cmocka_unit_test(test_flush_of_nothing), cmocka_unit_test(test_map_beside_unflushed),
-		cmocka_unit_test(test_stats_and_sizes), cmocka_unit_test(test_audit_finds),
-		cmocka_unit_test(test_strerror), cmocka_unit_test(test_walker_fini_twice),
+		cmocka_unit_test(test_init_errors),
+		cmocka_unit_test(test_init_version_and_memory),
+		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_range_errors),
+		cmocka_unit_test(test_map_errors),
+		cmocka_unit_test(test_other_errors),
+		cmocka_unit_test(test_relax_device),
+		cmocka_unit_test(test_exists),
+		cmocka_unit_test(test_block_choice),
+		cmocka_unit_test(test_split_by_unmap),
+		cmocka_unit_test(test_memory_runs_out),
+		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_split_keeps),
+		cmocka_unit_test(test_tlb_operations),
+		cmocka_unit_test(test_flush_of_nothing),
+		cmocka_unit_test(test_map_beside_unflushed),
+		cmocka_unit_test(test_stats_and_sizes),
+		cmocka_unit_test(test_audit_finds),
+		cmocka_unit_test(test_strerror),
+		cmocka_unit_test(test_walker_fini_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

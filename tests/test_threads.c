@@ -2,9 +2,9 @@
 /*
  * Everything at once: vCPUs fault in parallel on the same and on different pages while the host
  * takes memory away and gives other memory back, slots come and go, leaves are aged and split, and
- * somebody dumps the tables. One program, two builds: with hooks, where the simulated machine judges
- * every change and every translation that a TLB could hold; and without hooks under the thread
- * sanitizer, which judges the memory accesses of the engine itself.
+ * somebody dumps the tables. One program, two builds: with hooks, where the simulated machine
+ *judges every change and every translation that a TLB could hold; and without hooks under the
+ *thread sanitizer, which judges the memory accesses of the engine itself.
  *
  * What each thread can be sure of although the others run:
  *   host   from begin to end nothing of its range is mapped, or cached in any TLB; afterwards only
@@ -20,11 +20,11 @@
 
 #include "fixture.h"
 
-#define VCPUS	3
-#define RAM	(GIB - 4 * BLOCK) /* a slot across a gigabyte boundary, backed by chunks 0..7 */
+#define VCPUS      3
+#define RAM        (GIB - 4 * BLOCK) /* a slot across a gigabyte boundary, backed by chunks 0..7 */
 #define RAM_BLOCKS 8
-#define HOTPLUG (16 * GIB) /* slots that come and go, backed by chunks 8..11 */
-#define PLUGS	4
+#define HOTPLUG    (16 * GIB) /* slots that come and go, backed by chunks 8..11 */
+#define PLUGS      4
 
 static struct fixture fix;
 static struct fixture *const f = &fix;
@@ -59,7 +59,9 @@ static void vcpu_fault(struct s2_walker *walker, uint64_t *rng)
 	uint64_t dice = sim_random(rng);
 	struct s2_fault fault = { .gpa = s2_gpa(pick_gpa(rng)),
 				  .access = dice % 3,
-				  .kind = dice >> 8 & 7 ? 0 : dice >> 16 & 1 ? 1 : 2 };
+				  .kind = dice >> 8 & 7    ? 0
+					  : dice >> 16 & 1 ? 1
+							   : 2 };
 	struct s2_exit exit;
 
 	if (s2_fault(&f->vm, walker, &fault, &exit))

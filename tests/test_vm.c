@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Unit tests of memslots and invalidation: errors, limits, look-up against a stupid list, slots that
- * change while others look.
+ * Unit tests of memslots and invalidation: errors, limits, look-up against a stupid list, slots
+ * that change while others look.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -80,10 +80,14 @@ static void test_overlap(void **state)
 		uint64_t gpa, size;
 		int error;
 	} t[] = {
-		{ 16 * PAGE, PAGE, S2_EOVERLAP },   { 31 * PAGE, PAGE, S2_EOVERLAP },
-		{ 15 * PAGE, 2 * PAGE, S2_EOVERLAP }, { 31 * PAGE, 2 * PAGE, S2_EOVERLAP },
-		{ 0, 64 * PAGE, S2_EOVERLAP },	    { 20 * PAGE, PAGE, S2_EOVERLAP },
-		{ 15 * PAGE, PAGE, 0 },		    { 32 * PAGE, PAGE, 0 },
+		{ 16 * PAGE, PAGE, S2_EOVERLAP },
+		{ 31 * PAGE, PAGE, S2_EOVERLAP },
+		{ 15 * PAGE, 2 * PAGE, S2_EOVERLAP },
+		{ 31 * PAGE, 2 * PAGE, S2_EOVERLAP },
+		{ 0, 64 * PAGE, S2_EOVERLAP },
+		{ 20 * PAGE, PAGE, S2_EOVERLAP },
+		{ 15 * PAGE, PAGE, 0 },
+		{ 32 * PAGE, PAGE, 0 },
 		{ 0, 15 * PAGE, 0 },
 	};
 	struct s2_memslot middle, slot[9], to;
@@ -240,7 +244,9 @@ static void test_invalidate_without_memory(void **state)
 /* The largest number of slots, in no order, against a list; then all of them go again. */
 static void test_many_slots(void **state)
 {
-	enum { N = S2_MAX_SLOTS };
+	enum {
+		N = S2_MAX_SLOTS
+	};
 	struct s2_memslot *slots = calloc(N + 1, sizeof(*slots)), copy;
 	uint8_t *present = calloc(2 * N + 4, 1);
 	uint64_t rng = 7;

@@ -122,7 +122,8 @@ void sim_check_free(struct sim *sim, uint64_t table, unsigned int order)
 		if (frame[i].state == SIM_LINKED && sim->regime.running)
 			sim_fail(sim, "freed a table that is linked at 0x%llx", ull(frame[i].gpa));
 		if (frame[i].cached)
-			sim_fail(sim, "freed a table to which a walk cache points (it was at 0x%llx)",
+			sim_fail(sim,
+				 "freed a table to which a walk cache points (it was at 0x%llx)",
 				 ull(frame[i].gpa));
 	}
 }
@@ -208,12 +209,16 @@ static void check_below(struct sim *sim, uint64_t gpa, unsigned int level, struc
 	if (desc.kind == SIM_INVALID)
 		return; /* removed before; its invalidation may be under way still */
 	if (slot->table_cpus && (desc.kind != SIM_TABLE || desc.pa != slot->table))
-		sim_fail(sim, "made 0x%llx (level %u) while a walk cache points to an old table "
-			 "for 0x%llx", ull(make->gpa), make->level, ull(gpa));
+		sim_fail(sim,
+			 "made 0x%llx (level %u) while a walk cache points to an old table "
+			 "for 0x%llx",
+			 ull(make->gpa), make->level, ull(gpa));
 	if (slot->leaf_cpus && (at != level || desc.kind != SIM_LEAF || desc.pa != slot->leaf ||
 				desc.type != slot->type))
-		sim_fail(sim, "made 0x%llx (level %u) while a TLB holds another leaf for 0x%llx "
-			 "(level %u)", ull(make->gpa), make->level, ull(gpa), level);
+		sim_fail(sim,
+			 "made 0x%llx (level %u) while a TLB holds another leaf for 0x%llx "
+			 "(level %u)",
+			 ull(make->gpa), make->level, ull(gpa), level);
 }
 
 /* invalid -> valid */
@@ -391,10 +396,12 @@ static void check_slot(struct sim *sim, uint64_t gpa, unsigned int level, struct
 			break;
 		table = found.desc.pa;
 	}
-	if (slot->table_cpus && (found.level != level || found.desc.kind != SIM_TABLE ||
-				 found.desc.pa != slot->table))
-		sim_fail(sim, "stale: a walk cache points to a table for 0x%llx (level %u) that is "
-			 "not there", ull(gpa), level);
+	if (slot->table_cpus &&
+	    (found.level != level || found.desc.kind != SIM_TABLE || found.desc.pa != slot->table))
+		sim_fail(sim,
+			 "stale: a walk cache points to a table for 0x%llx (level %u) that is "
+			 "not there",
+			 ull(gpa), level);
 	if (!slot->leaf_cpus)
 		return;
 	if (found.level != level || found.desc.kind != SIM_LEAF || found.desc.pa != slot->leaf ||
@@ -407,9 +414,10 @@ static void check_slot(struct sim *sim, uint64_t gpa, unsigned int level, struct
 		sim_fail(sim, "stale: a TLB holds an old leaf for 0x%llx", ull(gpa));
 	for (unsigned int cpu = 0; cpu < SIM_CPUS; cpu++) {
 		if (slot->leaf_cpus >> cpu & 1 && slot->rights[cpu] & ~found.desc.rights)
-			sim_fail(sim, "stale: the TLB of CPU %u has rights 0x%x for 0x%llx, the "
-				 "tables 0x%x", cpu, slot->rights[cpu], ull(gpa),
-				 found.desc.rights);
+			sim_fail(sim,
+				 "stale: the TLB of CPU %u has rights 0x%x for 0x%llx, the "
+				 "tables 0x%x",
+				 cpu, slot->rights[cpu], ull(gpa), found.desc.rights);
 	}
 }
 
@@ -455,8 +463,10 @@ static void check_empty_slot(struct sim *sim, uint64_t gpa, unsigned int level,
 {
 	(void)ctx;
 	if (slot->leaf_cpus)
-		sim_fail(sim, "stale: a TLB holds a leaf for 0x%llx (level %u), which was taken "
-			 "away", ull(gpa), level);
+		sim_fail(sim,
+			 "stale: a TLB holds a leaf for 0x%llx (level %u), which was taken "
+			 "away",
+			 ull(gpa), level);
 }
 
 void sim_check_empty(struct sim *sim, uint64_t gpa, uint64_t size)

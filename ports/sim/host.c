@@ -63,8 +63,9 @@ int sim_host_resolve(struct sim *sim, uint64_t hva, enum s2_access access, struc
 	shift = chunk->shift;
 	while (shift > sim->config.page_shift && (hva ^ hpa) & ((1ull << shift) - 1))
 		shift--;
-	*page = (struct s2_page){ .hpa = s2_hpa(hpa), .size = 1ull << shift,
-				  .prot = chunk->prot, .type = chunk->type };
+	*page = (struct s2_page){
+		.hpa = s2_hpa(hpa), .size = 1ull << shift, .prot = chunk->prot, .type = chunk->type
+	};
 	return 0;
 }
 

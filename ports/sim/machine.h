@@ -85,7 +85,7 @@ static inline uint64_t sim_index(const struct sim_regime *regime, unsigned int l
 /* tlb.c: everything that processors cached, and their walks */
 struct sim_slot {
 	struct sim_node *below;
-	uint64_t leaf;	/* output address, if leaf_cpus */
+	uint64_t leaf;  /* output address, if leaf_cpus */
 	uint64_t table; /* next table, if table_cpus */
 	uint8_t leaf_cpus;
 	uint8_t table_cpus;
@@ -128,7 +128,7 @@ void sim_tlb_walk_cached(struct sim *sim, uint64_t gpa, unsigned int cpu);
 
 struct sim_kill {
 	uint64_t gpa, last;
-	uint8_t level;	/* of leaves, or S2_LEVEL_ANY */
+	uint8_t level;  /* of leaves, or S2_LEVEL_ANY */
 	uint8_t leaves; /* kill these ... */
 	uint8_t tables; /* ... and these */
 	uint8_t cpus;
@@ -150,7 +150,8 @@ struct sim_self {
 	const struct s2_walker *walker;
 	const struct sim *unpublished; /* owes the publication of entries that it made valid */
 	uint32_t cpu;
-	uint32_t waits; /* turns of waiting since it last did something */
+	uint32_t waits; /* turns of waiting since anybody did something: ... */
+	uint64_t seen;  /* ... sim->progress, when it last looked */
 };
 extern _Thread_local struct sim_self sim_self;
 

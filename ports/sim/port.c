@@ -17,11 +17,8 @@
 #include "machine.h"
 #include "sim_check.h"
 
-#define SIMS	   16
-#define WAIT_LIMIT 5000000u
-
-int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry);
-void s2_hook_store(uint64_t *entry, uint64_t value);
+#define SIMS       16
+#define WAIT_LIMIT (1024 * 5000u)
 
 static pthread_mutex_t sims_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sim *sims[SIMS];
@@ -89,9 +86,9 @@ static void *port_alloc(void *ctx, unsigned int order)
 
 	pthread_mutex_lock(&sim->lock);
 	outside_section(sim, "table_alloc()");
-	table = order < sizeof(sim->arena.freed) / sizeof(sim->arena.freed[0]) ?
-			      sim_arena_alloc(sim, order) :
-			      NULL;
+	table = order < sizeof(sim->arena.freed) / sizeof(sim->arena.freed[0])
+			? sim_arena_alloc(sim, order)
+			: NULL;
 	if (table && sim->config.watch == SIM_WATCH)
 		sim_check_alloc(sim, to_pa(sim, table), order);
 	pthread_mutex_unlock(&sim->lock);
@@ -125,6 +122,7 @@ static int port_resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s
 	pthread_mutex_lock(&sim->lock);
 	outside_section(sim, "resolve()");
 	sim->resolves++;
+	sim->progress++;
 	result = sim_host_resolve(sim, hva.hva, access, page);
 	pthread_mutex_unlock(&sim->lock);
 	if (sim->on_resolve)
@@ -149,7 +147,7 @@ static void port_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 		if (sim->config.watch == SIM_WATCH)
 			sim_check_tlb(sim, &ops[i], sim_self.cpu);
 	}
-	sim_self.waits = 0;
+	sim->progress++;
 	pthread_mutex_unlock(&sim->lock);
 }
 
@@ -166,7 +164,15 @@ static void port_relax(void *ctx)
 {
 	struct sim *sim = ctx;
 
-	if (++sim_self.waits == WAIT_LIMIT)
+	/* For ever is: nobody did anything for so many turns. */
+	if (++sim_self.waits % 1024 == 0) {
+		pthread_mutex_lock(&sim->lock);
+		if (sim_self.seen != sim->progress)
+			sim_self.waits = 0;
+		sim_self.seen = sim->progress;
+		pthread_mutex_unlock(&sim->lock);
+	}
+	if (sim_self.waits == WAIT_LIMIT)
 		sim_fail(sim, "the engine waits for ever");
 	if (sim->second)
 		sim_second_point(sim, 0, SIM_MUST);
@@ -196,8 +202,9 @@ int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry)
 		sim_second_point(sim, sim_entry_gpa(sim, sim_frame(sim, pa), pa), SIM_MAY);
 	pthread_mutex_lock(&sim->lock);
 	sim_check_before(sim, pa, __atomic_load_n(sim_entry(sim, pa), __ATOMIC_RELAXED));
-	done = __atomic_compare_exchange_n(sim_entry(sim, pa), old, new_entry, 0,
-					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	done = __atomic_compare_exchange_n(sim_entry(sim, pa), old, new_entry, 0, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+	sim->progress++;
 	if (done)
 		sim_check_change(sim, pa, *old, new_entry);
 	pthread_mutex_unlock(&sim->lock);

@@ -21,17 +21,17 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #include <sanitizer/common_interface_defs.h>
-#define FIBER_START(save, bottom, size) __sanitizer_start_switch_fiber(save, bottom, size)
+#define FIBER_START(save, bottom, size)  __sanitizer_start_switch_fiber(save, bottom, size)
 #define FIBER_FINISH(save, bottom, size) __sanitizer_finish_switch_fiber(save, bottom, size)
 #else
-#define FIBER_START(save, bottom, size)	 ((void)(save), (void)(bottom), (void)(size))
+#define FIBER_START(save, bottom, size)  ((void)(save), (void)(bottom), (void)(size))
 #define FIBER_FINISH(save, bottom, size) ((void)(save), (void)(bottom), (void)(size))
 #endif
 
 #define STACK (256u << 10)
 
 enum state {
-	IDLE,  /* not armed, or it did all it had to do */
+	IDLE, /* not armed, or it did all it had to do */
 	ARMED,
 	ALIVE, /* started and not finished */
 };

@@ -32,13 +32,13 @@
 
 /* Host memory is described in chunks of 2 MiB, counted from SIM_HVA_BASE. */
 #define SIM_CHUNK_SHIFT 21
-#define SIM_HVA_BASE	0x7f0000000000ull
+#define SIM_HVA_BASE    0x7f0000000000ull
 /* Host physical pages below this are watched for missing cache maintenance. */
-#define SIM_HPA_BITS 36
+#define SIM_HPA_BITS    36
 
 enum sim_reuse {
 	SIM_REUSE_LATE, /* a freed table comes back only when all memory was used once */
-	SIM_REUSE_NOW,	/* the table freed last is the next one handed out */
+	SIM_REUSE_NOW,  /* the table freed last is the next one handed out */
 };
 
 enum sim_watch {
@@ -48,12 +48,12 @@ enum sim_watch {
 
 struct sim_config {
 	uint64_t seed;
-	struct s2_cpu cpu;   /* what the processors can do; the engine should be told the same */
-	uint32_t frames;     /* arena, in pages of the granule; 0: a default */
-	uint32_t chunks;     /* host memory, in chunks */
-	uint8_t page_shift;  /* granule; 0: 12 */
-	uint8_t reuse;	     /* enum sim_reuse */
-	uint8_t watch;	     /* enum sim_watch */
+	struct s2_cpu cpu;  /* what the processors can do; the engine should be told the same */
+	uint32_t frames;    /* arena, in pages of the granule; 0: a default */
+	uint32_t chunks;    /* host memory, in chunks */
+	uint8_t page_shift; /* granule; 0: 12 */
+	uint8_t reuse;      /* enum sim_reuse */
+	uint8_t watch;      /* enum sim_watch */
 	uint8_t pad;
 };
 
@@ -63,7 +63,7 @@ struct sim_chunk {
 	uint8_t shift; /* largest block that the host would call contiguous */
 	uint8_t prot;
 	uint8_t type;
-	int8_t error; /* resolve() says this instead */
+	int16_t error; /* resolve() says this instead */
 };
 
 /* May change or replace what resolve() answers: returns the new result. Runs without locks. */
@@ -71,20 +71,20 @@ typedef int sim_resolve_fn(void *ctx, uint64_t hva, enum s2_access access, struc
 			   int result);
 
 enum sim_state {
-	SIM_NEVER,     /* not handed out yet */
-	SIM_PRIVATE,   /* the engine's, no walker can reach it */
-	SIM_LINKED,    /* reachable from the root */
-	SIM_DETACHED,  /* was reachable; walk caches may still point to it */
-	SIM_FREED,     /* poisoned */
+	SIM_NEVER,    /* not handed out yet */
+	SIM_PRIVATE,  /* the engine's, no walker can reach it */
+	SIM_LINKED,   /* reachable from the root */
+	SIM_DETACHED, /* was reachable; walk caches may still point to it */
+	SIM_FREED,    /* poisoned */
 };
 
 /* One page of the arena. */
 struct sim_frame {
-	uint64_t gpa;	 /* LINKED, DETACHED: first address that it translates ... */
+	uint64_t gpa;    /* LINKED, DETACHED: first address that it translates ... */
 	uint32_t cached; /* places where a walk cache points to it */
-	uint32_t next;	 /* in the queue of freed ones; 0: last */
-	uint8_t state;	 /* enum sim_state */
-	uint8_t level;	 /* ... and the level of its entries */
+	uint32_t next;   /* in the queue of freed ones; 0: last */
+	uint8_t state;   /* enum sim_state */
+	uint8_t level;   /* ... and the level of its entries */
 	uint8_t order;
 	uint8_t head; /* first page of an allocation */
 	const struct s2_walker *detached_by;
@@ -105,8 +105,8 @@ struct sim_arena {
 	struct sim_queue freed[6];
 	uint32_t outstanding; /* pages handed out and not returned */
 	uint32_t peak;
-	uint64_t allocs;	/* successful and failed */
-	uint64_t fail_at;	/* this allocation (counted as `allocs`) fails; 0: none */
+	uint64_t allocs;        /* successful and failed */
+	uint64_t fail_at;       /* this allocation (counted as `allocs`) fails; 0: none */
 	uint32_t fail_of_65536; /* probability that one fails */
 };
 
@@ -122,12 +122,12 @@ struct sim_regime {
 	uint8_t running;
 	uint8_t page_shift;
 	uint8_t stride; /* bits of address resolved by a level */
-	uint8_t top;	/* level (ours) of the root's entries */
+	uint8_t top;    /* level (ours) of the root's entries */
 	uint8_t ipa_bits;
 	uint8_t pa_bits;
 	uint8_t bbm;
 	uint8_t ha;
-	uint8_t layout; /* enum sim_layout */
+	uint8_t layout;    /* enum sim_layout */
 	uint32_t features; /* enum s2_cpu_feature */
 };
 
@@ -159,7 +159,8 @@ struct sim {
 	uint64_t tlb_ops[S2_TLB_KINDS];
 	uint64_t tlb_local;
 	uint64_t walks;
-	uint64_t changes; /* entries changed */
+	uint64_t changes;    /* entries changed */
+	uint64_t progress;   /* things done, by anybody */
 	uint64_t af_updates; /* by hardware */
 	struct sim_second *second;
 	struct sim_event events[SIM_EVENTS];

@@ -4,8 +4,9 @@
  *
  * What is cached is kept in one tree of places, shaped like a translation tree: a place is
  * an address at a level. It says which processors hold a leaf there, with what output, and which
- * hold a pointer to a next table. Nothing is ever evicted. The tree is the simulation's own memory and only
- * grows; `live` counts what is cached at and below a node, so that empty parts cost nothing.
+ * hold a pointer to a next table. Nothing is ever evicted. The tree is the simulation's own memory
+ * and only grows; `live` counts what is cached at and below a node, so that empty parts cost
+ * nothing.
  *
  * One place holds one leaf and one table: that two processors (or one) hold different ones is the
  * very thing that the judge rules out before it can happen; if it does happen all the same it is a
@@ -24,8 +25,8 @@ static struct sim_node *node_new(struct sim *sim, struct sim_node *up, unsigned 
 {
 	struct sim_node *node;
 
-	node = calloc(1, sizeof(*node) +
-				 sim_entries(&sim->regime, level) * sizeof(struct sim_slot));
+	node = calloc(1,
+		      sizeof(*node) + sim_entries(&sim->regime, level) * sizeof(struct sim_slot));
 	if (!node)
 		abort();
 	node->up = up;
@@ -97,8 +98,10 @@ static void cache_leaf(struct sim *sim, struct sim_node *node, struct sim_slot *
 	for (unsigned int cpu = 0; cpu < SIM_CPUS; cpu++) {
 		if (!(cpus >> cpu & 1))
 			continue;
-		if (!(slot->leaf_cpus >> cpu & 1))
-			slot->rights[cpu] = 0, slot->narrow[cpu] = 0xff;
+		if (!(slot->leaf_cpus >> cpu & 1)) {
+			slot->rights[cpu] = 0;
+			slot->narrow[cpu] = 0xff;
+		}
 		slot->rights[cpu] |= desc->rights;
 		slot->narrow[cpu] &= desc->rights;
 	}
@@ -156,9 +159,9 @@ static int may_set_af(struct sim *sim, struct sim_found *found)
 
 	if (!sim->regime.ha || sim_random(&sim->rng) >> 62)
 		return 0;
-	if (!__atomic_compare_exchange_n(sim_entry(sim, found->entry), &raw, 
-					 sim_with_af(&sim->regime, raw), 0,
-					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (!__atomic_compare_exchange_n(sim_entry(sim, found->entry), &raw,
+					 sim_with_af(&sim->regime, raw), 0, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
 		return 0;
 	found->raw = sim_with_af(&sim->regime, raw);
 	sim->af_updates++;
@@ -175,8 +178,7 @@ static void walk(struct sim *sim, uint64_t gpa, struct sim_from from, unsigned i
 		uint64_t index = sim_index(regime, from.level, gpa);
 		struct sim_slot *slot;
 
-		*found = (struct sim_found){ .level = from.level,
-					     .entry = from.table + index * 8 };
+		*found = (struct sim_found){ .level = from.level, .entry = from.table + index * 8 };
 		if (!read_entry(sim, found->entry, &found->raw))
 			return;
 		found->desc = sim_decode(regime, from.level, found->raw);
@@ -236,9 +238,8 @@ void sim_tlb_walk_cached(struct sim *sim, uint64_t gpa, unsigned int cpu)
 		struct sim_slot *slot = &node->slot[sim_index(&sim->regime, level, gpa)];
 
 		node = slot->below;
-		if (slot->table_cpus >> cpu & 1)
-			choice[n++] = (struct sim_from){ slot->table, level - 1,
-							 slot->below };
+		if (slot->below && slot->table_cpus >> cpu & 1)
+			choice[n++] = (struct sim_from){ slot->table, level - 1, slot->below };
 	}
 	if (!n)
 		return;

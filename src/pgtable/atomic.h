@@ -47,7 +47,8 @@ static inline uint64_t s2_count_read(const uint64_t *p)
 
 /*
  * A lock for management only (registration of walkers, changes of slots): never taken by a fault,
- * never inside a walker section. Any number share it (low bit clear, 2 each) or one owns it (1).
+ * never inside a walker section. Any number share it (2 each) or one owns it
+ * (1); who wants to own it sets the low bit first, so that sharers cannot keep him out.
  */
 static inline void s2_lock_shared(uint32_t *lock, const struct s2_port *port)
 {
@@ -69,12 +70,18 @@ static inline void s2_unlock_shared(uint32_t *lock)
 
 static inline void s2_lock(uint32_t *lock, const struct s2_port *port)
 {
-	uint32_t old = 0;
+	uint32_t old = __atomic_load_n(lock, __ATOMIC_RELAXED) & ~1u;
 
-	while (!__atomic_compare_exchange_n(lock, &old, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-		port->relax(port->ctx);
-		old = 0;
+	/* First announce, so that no new sharer comes in; then wait for those that are in. */
+	while (!__atomic_compare_exchange_n(lock, &old, old | 1, 0, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED)) {
+		if (old & 1) {
+			port->relax(port->ctx);
+			old &= ~1u;
+		}
 	}
+	while (__atomic_load_n(lock, __ATOMIC_ACQUIRE) != 1)
+		port->relax(port->ctx);
 }
 
 static inline void s2_unlock(uint32_t *lock)

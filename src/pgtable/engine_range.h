@@ -69,7 +69,7 @@ static S2_ALWAYS_INLINE void reclaim(const struct s2_fmt *f, struct s2_pos *pos,
 	for (; level < at->pt->root_level; level++) {
 		table = entry_table(f, pos->path[level]);
 		parent = pos->path[level + 1];
-		if (s2_gather_full(at->gather) || !table_empty(f, table, pos->path[level]))
+		if (!table_empty(f, table, pos->path[level]))
 			return;
 		if (!freeze(f, table))
 			return;
@@ -138,6 +138,8 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 	uint64_t size, stop, before = job->changed, last = job->gpa;
 	int ret = S2_STEP_ON;
 
+	if (s2_gather_full(gather))
+		return S2_STEP_FLUSH;
 	walk(f, pt, job->gpa, job->end, 0, &pos);
 	size = s2_fmt_size(f, pos.at.level);
 	if (pos.value == f->busy)
@@ -146,8 +148,12 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 		job->gpa = min_u64(pos.at.gpa + size, job->end);
 		return S2_STEP_ON;
 	}
-	if (pos.at.gpa != job->gpa || pos.at.gpa + size > job->end)
-		return unmap_edge(f, &pos, job);
+	if (pos.at.gpa != job->gpa || pos.at.gpa + size > job->end) {
+		ret = unmap_edge(f, &pos, job);
+		if (job->changed != before)
+			reclaim(f, &pos, pos.at.gpa);
+		return ret;
+	}
 	stop = min_u64(table_end(f, pt, job->gpa, pos.at.level), job->end);
 	while (ret == S2_STEP_ON && stop - job->gpa >= size) {
 		pos.value = pte_load(pos.at.entry);

@@ -20,7 +20,7 @@ void s2_gather_now(struct s2_gather *g, struct s2_walker *walker, uint64_t gpa, 
 
 static inline int s2_gather_full(const struct s2_gather *g)
 {
-	return g->ntables == S2_GATHER_TABLES;
+	return g->ntables > S2_GATHER_TABLES - S2_LEVELS;
 }
 
 /* A table that the caller has just unlinked; there is room. It is freed with all below it. */
