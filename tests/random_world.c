@@ -36,7 +36,7 @@ int world_any_running(const struct world *w)
 void world_back_chunk(struct world *w, uint64_t n)
 {
 	static const uint8_t exec[] = { S2_X, S2_X, 0, S2_XP };
-	static const int8_t errors[] = { S2_ENOENT, S2_EPERM, S2_ENOMEM, S2_EAGAIN };
+	static const int16_t errors[] = { S2_ENOENT, S2_EPERM, S2_ENOMEM, S2_EAGAIN };
 	struct run *run = w->run;
 	struct sim_chunk *chunk = &run->sim.chunks[n];
 	uint64_t color = run_random(run, 4);

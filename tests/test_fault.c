@@ -262,7 +262,7 @@ static void test_no_page(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		up_flags(0, 0);
-		f->sim.chunks[0].error = (int8_t)errors[i];
+		f->sim.chunks[0].error = (int16_t)errors[i];
 		assert_int_equal(fault(RAM, S2_ACCESS_READ), S2_EXIT_MEMORY);
 		assert_int_equal(f->exit.error, errors[i]);
 		assert_int_equal(stats().exit_memory, 1);
