@@ -444,65 +444,6 @@ static void test_split_keeps(void **state)
 	fixture_down(f);
 }
 
-/* With ranges and levels one operation serves a run of leaves; without, one each, or one for all.
- */
-static void test_tlb_operations(void **state)
-{
-	struct s2_vm_config config = fixture_config();
-	uint64_t *ops = f->sim.tlb_ops;
-
-	(void)state;
-	config.pt.cpu.features = S2_CPU_TLB_RANGE | S2_CPU_TLB_LEVEL;
-	fixture_up(f, &config);
-	assert_int_equal(fixture_map(f, 0, 0, 300 * PAGE, S2_RW, 0), 0);
-	assert_int_equal(ops[S2_TLB_PUBLISH], 1);
-	assert_int_equal(protect(0, 300 * PAGE, S2_W), 0);
-	s2_gather_flush(&f->gather, &f->walker);
-	assert_int_equal(ops[S2_TLB_RANGE], 1);
-	assert_int_equal(ops[S2_TLB_ENTRY] + ops[S2_TLB_ALL], 0);
-	fixture_down(f);
-
-	config.pt.cpu.features = 0;
-	fixture_up(f, &config);
-	assert_int_equal(fixture_map(f, 0, 0, 300 * PAGE, S2_RW, 0), 0);
-	assert_int_equal(protect(0, 3 * PAGE, S2_W), 0);
-	s2_gather_flush(&f->gather, &f->walker);
-	assert_int_equal(ops[S2_TLB_ENTRY], 3);
-	assert_int_equal(protect(0, 300 * PAGE, S2_W), 0);
-	s2_gather_flush(&f->gather, &f->walker);
-	assert_int_equal(ops[S2_TLB_RANGE], 0);
-	assert_int_equal(ops[S2_TLB_ALL], 1);
-	fixture_down(f);
-}
-
-static void test_flush_of_nothing(void **state)
-{
-	(void)state;
-	up();
-	s2_gather_flush(&f->gather, &f->walker);
-	assert_int_equal(unmap(0, GIB), 0);
-	assert_int_equal(f->progress.done, GIB);
-	assert_int_equal(f->progress.changed, 0);
-	s2_gather_flush(&f->gather, &f->walker);
-	for (int kind = 0; kind < S2_TLB_KINDS; kind++)
-		assert_int_equal(f->sim.tlb_ops[kind], 0);
-	fixture_down(f);
-}
-
-/* A page next to one that took its whole table along may be mapped before the flush. */
-static void test_map_beside_unflushed(void **state)
-{
-	(void)state;
-	up();
-	assert_int_equal(fixture_map(f, 5 * PAGE, 0x5000, PAGE, S2_RW, 0), 0);
-	assert_int_equal(unmap(5 * PAGE, PAGE), 0);
-	assert_int_equal(s2_pt_map(pt(), s2_gpa(9 * PAGE), s2_hpa(0x9000), PAGE,
-				   fixture_attr(S2_RW, S2_MEM_NORMAL), 0, &f->walker, &f->gather,
-				   &f->progress),
-			 0);
-	fixture_down(f);
-}
-
 static void test_stats_and_sizes(void **state)
 {
 	struct s2_stats stats;
@@ -602,9 +543,6 @@ int main(void)
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_split_keeps),
-		cmocka_unit_test(test_tlb_operations),
-		cmocka_unit_test(test_flush_of_nothing),
-		cmocka_unit_test(test_map_beside_unflushed),
 		cmocka_unit_test(test_stats_and_sizes),
 		cmocka_unit_test(test_audit_finds),
 		cmocka_unit_test(test_strerror),

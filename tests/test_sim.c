@@ -10,6 +10,14 @@
 #include "machine.h"
 #include "sim_check.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZED
+#elif defined(__has_feature) /* clang's way to say it */
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZED
+#endif
+#endif
+
 #define LEAF  0x00000000000007dbull /* page, normal, all rights, with FWB */
 #define BLK   0x00000000000007d9ull
 #define TABLE 0x3ull
@@ -249,7 +257,7 @@ static void test_freeing(void **state)
 	found("on a freed table");
 }
 
-#if !defined(__SANITIZE_ADDRESS__) /* which finds this itself, at once */
+#ifndef ADDRESS_SANITIZED /* which finds this itself, at once */
 static void test_written_after_free(void **state)
 {
 	uint64_t *table;
@@ -449,7 +457,7 @@ int main(void)
 		cmocka_unit_test(test_break_without_invalidation),
 		cmocka_unit_test(test_walk_caches),
 		cmocka_unit_test(test_freeing),
-#if !defined(__SANITIZE_ADDRESS__)
+#ifndef ADDRESS_SANITIZED
 		cmocka_unit_test(test_written_after_free),
 #endif
 		cmocka_unit_test(test_links),

@@ -16,7 +16,7 @@ static json_t *text(const char *string)
 
 	if (value)
 		return value;
-	for (i = 0; string[i] && i < sizeof(clean) - 1; i++)
+	for (i = 0; i < sizeof(clean) - 1 && string[i]; i++)
 		clean[i] = string[i] & 0x80 ? '?' : string[i];
 	clean[i] = '\0';
 	return json_string(clean);
