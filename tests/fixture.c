@@ -89,7 +89,7 @@ int fixture_slot(struct fixture *f, struct s2_memslot *slot, uint64_t gpa, uint6
 	slot->hva = s2_hva(hva);
 	slot->size = size;
 	slot->flags = flags;
-	return s2_vm_slot_add(&f->vm, slot, &f->walker);
+	return s2_vm_slot_add(&f->vm, slot);
 }
 
 int fixture_fault(struct fixture *f, uint64_t gpa, enum s2_access access, enum s2_fault_kind kind)

@@ -276,7 +276,7 @@ static void do_slot(struct world *w)
 	if (!w->used[i]) {
 		should = slot_expect(w, &slot, -1);
 		w->slot[i] = slot;
-		ret = s2_vm_slot_add(&run->vm, &w->slot[i], &run->walker);
+		ret = s2_vm_slot_add(&run->vm, &w->slot[i]);
 		w->used[i] = !ret;
 	} else if (run_random(run, 2)) {
 		ret = s2_vm_slot_del(&run->vm, &w->slot[i], &run->walker);

@@ -156,7 +156,7 @@ static void slot_round(struct s2_walker *walker, uint64_t *rng)
 		plug[i].gpa = s2_gpa(gpa);
 		plug[i].hva = s2_hva(sim_hva(8 + i));
 		plug[i].size = dice >> 8 & 1 ? BLOCK : 19 * PAGE;
-		if (s2_vm_slot_add(&f->vm, &plug[i], walker))
+		if (s2_vm_slot_add(&f->vm, &plug[i]))
 			broken("slot_add failed", gpa);
 	} else if (dice >> 9 & 1) {
 		to.size = to.size == BLOCK ? 5 * PAGE : BLOCK;

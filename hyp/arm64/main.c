@@ -84,7 +84,7 @@ static void slots_add(void)
 		slot->gpa = s2_gpa(region->base);
 		slot->hva = s2_hva(region->base);
 		slot->size = region->size;
-		error = s2_vm_slot_add(&hyp_guest.vm, slot, &hyp_cpus[0].walker);
+		error = s2_vm_slot_add(&hyp_guest.vm, slot);
 		if (error)
 			hyp_end(HYP_END_ERROR, "cannot give the guest 0x%llx, size 0x%llx: %s",
 				(unsigned long long)region->base, (unsigned long long)region->size,
@@ -102,7 +102,7 @@ void hyp_main(uint64_t dtb)
 	slots_add();
 	if (hyp_guest.test) {
 		hyp_guest.port.overlay = testdev_resolve;
-		testdev_setup(&hyp_guest.vm, &hyp_cpus[0].walker);
+		testdev_setup(&hyp_guest.vm);
 	}
 	cpu_setup();
 	report_run();

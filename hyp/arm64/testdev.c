@@ -73,13 +73,13 @@ static void clean(const void *start, size_t size)
 	__asm__ volatile("dsb sy" ::: "memory");
 }
 
-void testdev_setup(struct s2_vm *vm, struct s2_walker *walker)
+void testdev_setup(struct s2_vm *vm)
 {
 	for (uint32_t n = 0; n < NBACKING; n++)
 		backing[n] = n;
 	for (int n = 0; n < TEST_SLOTS; n++) {
 		/* The slots are constants and clear of the board's map: adding cannot fail. */
-		if (s2_vm_slot_add(vm, &slots[n], walker))
+		if (s2_vm_slot_add(vm, &slots[n]))
 			__builtin_trap();
 	}
 }
@@ -204,7 +204,7 @@ static int slot_op(struct s2_vm *vm, struct s2_walker *walker, uint64_t n, uint6
 		error = s2_vm_slot_del(vm, &slots[n], walker);
 		break;
 	case TEST_SLOT_OP_ADD:
-		error = s2_vm_slot_add(vm, &slots[n], walker);
+		error = s2_vm_slot_add(vm, &slots[n]);
 		break;
 	case TEST_SLOT_OP_RO:
 	case TEST_SLOT_OP_RW:

@@ -9,8 +9,8 @@
 
 #include <stage2/arm64.h>
 
-/* Once, before the guest starts: adds the slots. `walker` is the calling CPU's. */
-void testdev_setup(struct s2_vm *vm, struct s2_walker *walker);
+/* Once, before the guest starts: adds the slots. */
+void testdev_setup(struct s2_vm *vm);
 
 /*
  * A hypercall with an id from 0xc6000000 to 0xc600ffff: regs are the guest's x0 and up. Nonzero:

@@ -89,8 +89,7 @@ void s2_vm_fini(struct s2_vm *vm);
  * maps it by the same code as a fault. Errors: S2_EALIGN, S2_ERANGE, S2_EINVAL (unknown flags),
  * S2_EOVERLAP, S2_ESLOTS.
  */
-S2_MUST_CHECK int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot,
-				 struct s2_walker *walker);
+S2_MUST_CHECK int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot);
 /*
  * Removes a slot and unmaps it. On return no fault uses it any more and the memory of *slot is the
  * caller's again. Errors: S2_ENOENT (it is not a slot of this address space).

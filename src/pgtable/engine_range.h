@@ -179,119 +179,139 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 	return ret;
 }
 
+/* A way over the leaves and holes of one table, upwards from job->gpa. */
+struct s2_leaves {
+	struct s2_pos pos;
+	uint64_t size; /* of one */
+	uint64_t stop;
+};
+
+static S2_ALWAYS_INLINE void leaves_start(const struct s2_fmt *f, struct s2_pt *pt,
+					  const struct s2_job *job, struct s2_leaves *leaves)
+{
+	walk(f, pt, job->gpa, 0, 0, &leaves->pos);
+	leaves->size = s2_fmt_size(f, leaves->pos.at.level);
+	leaves->stop = min_u64(table_end(f, pt, job->gpa, leaves->pos.at.level), job->end);
+}
+
+/* Loads the entry for job->gpa. Returns 0 where the step ends: at a table, at a busy one. */
+static S2_ALWAYS_INLINE int leaves_load(const struct s2_fmt *f, const struct s2_job *job,
+					struct s2_leaves *leaves, int *ret)
+{
+	struct s2_pos *pos = &leaves->pos;
+
+	*ret = S2_STEP_ON;
+	if (job->gpa >= leaves->stop)
+		return 0;
+	pos->value = pte_load(pos->at.entry);
+	pos->at.gpa = align_down(job->gpa, leaves->size);
+	if (pos->value == f->busy)
+		*ret = S2_STEP_BUSY;
+	return pos->value != f->busy && !f->table(pos->value, pos->at.level);
+}
+
+/* Goes on to the next entry; what of this one was in the range is added to *counter. */
+static S2_ALWAYS_INLINE void leaves_advance(struct s2_job *job, struct s2_leaves *leaves,
+					    uint64_t *counter)
+{
+	uint64_t next = min_u64(leaves->pos.at.gpa + leaves->size, job->end);
+
+	if (counter)
+		*counter += next - job->gpa;
+	job->gpa = next;
+	leaves->pos.at.entry++;
+}
+
 static S2_ALWAYS_INLINE int engine_protect(const struct s2_fmt *f, struct s2_pt *pt,
 					   struct s2_job *job, struct s2_walker *walker,
 					   struct s2_gather *gather)
 {
-	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
+	struct s2_leaves leaves = { .pos.at = { .walker = walker, .gather = gather } };
+	const struct s2_pos *pos = &leaves.pos;
 	uint32_t features = pt->cpu.features;
-	uint64_t size, stop;
 	unsigned int prot;
+	uint64_t new_entry;
+	int ret;
 
-	walk(f, pt, job->gpa, 0, 0, &pos);
-	size = s2_fmt_size(f, pos.at.level);
-	stop = min_u64(table_end(f, pt, job->gpa, pos.at.level), job->end);
-	while (job->gpa < stop) {
-		pos.value = pte_load(pos.at.entry);
-		pos.at.gpa = align_down(job->gpa, size);
-		if (f->table(pos.value, pos.at.level))
-			break;
-		if (pos.value == f->busy)
-			return S2_STEP_BUSY;
-		prot = f->valid(pos.value) ? f->leaf_attr(pos.value, features).prot : 0;
-		if (prot & job->how) {
-			if (pos.at.gpa != job->gpa || pos.at.gpa + size > job->end)
-				return split_leaf(f, &pos.at, pos.value);
-			if (!pte_change_as(f, &pos.at, pos.value,
-					   f->leaf_prot(pos.value, prot & ~job->how, features),
-					   PTE_TIGHTEN))
-				continue;
-			job->changed += size;
+	leaves_start(f, pt, job, &leaves);
+	while (leaves_load(f, job, &leaves, &ret)) {
+		prot = f->valid(pos->value) ? f->leaf_attr(pos->value, features).prot : 0;
+		if (!(prot & job->how)) {
+			leaves_advance(job, &leaves, NULL);
+			continue;
 		}
-		job->gpa = min_u64(pos.at.gpa + size, job->end);
-		pos.at.entry++;
+		if (pos->at.gpa != job->gpa || pos->at.gpa + leaves.size > job->end)
+			return split_leaf(f, &pos->at, pos->value);
+		new_entry = f->leaf_prot(pos->value, prot & ~job->how, features);
+		if (pte_change_as(f, &pos->at, pos->value, new_entry, PTE_TIGHTEN))
+			leaves_advance(job, &leaves, &job->changed);
 	}
-	return S2_STEP_ON;
+	return ret;
 }
 
 static S2_ALWAYS_INLINE int engine_relax(const struct s2_fmt *f, struct s2_pt *pt,
 					 struct s2_job *job, struct s2_walker *walker,
 					 struct s2_gather *gather)
 {
-	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
+	struct s2_leaves leaves = { .pos.at = { .walker = walker, .gather = gather } };
+	const struct s2_pos *pos = &leaves.pos;
 	uint32_t features = pt->cpu.features;
-	uint64_t size, stop, next;
+	uint64_t new_entry;
 	struct s2_attr attr;
+	unsigned int had;
+	int ret;
 
-	walk(f, pt, job->gpa, 0, 0, &pos);
-	size = s2_fmt_size(f, pos.at.level);
-	stop = min_u64(table_end(f, pt, job->gpa, pos.at.level), job->end);
-	while (job->gpa < stop) {
-		pos.value = pte_load(pos.at.entry);
-		pos.at.gpa = align_down(job->gpa, size);
-		if (f->table(pos.value, pos.at.level))
-			break;
-		if (pos.value == f->busy)
-			return S2_STEP_BUSY;
-		next = min_u64(pos.at.gpa + size, job->end);
-		if (f->valid(pos.value)) {
-			unsigned int had;
-
-			attr = f->leaf_attr(pos.value, features);
-			had = attr.prot;
-			attr.prot = (uint8_t)(had | job->how);
-			if (!f->attr_ok(attr, features))
-				return S2_EINVAL;
-			map_sync(&pos.at, f->leaf_hpa(pos.value, pos.at.level), size, attr,
-				 attr.prot & ~had);
-			/* Also when nothing changes: this CPU may hold what made it fault. */
-			if (!pte_change_as(f, &pos.at, pos.value,
-					   f->leaf_prot(pos.value, attr.prot, features), PTE_RELAX))
-				continue;
-			*(had == attr.prot ? &job->equal : &job->changed) += next - job->gpa;
+	leaves_start(f, pt, job, &leaves);
+	while (leaves_load(f, job, &leaves, &ret)) {
+		if (!f->valid(pos->value)) {
+			leaves_advance(job, &leaves, NULL);
+			continue;
 		}
-		job->gpa = next;
-		pos.at.entry++;
+		attr = f->leaf_attr(pos->value, features);
+		had = attr.prot;
+		attr.prot = (uint8_t)(had | job->how);
+		if (!f->attr_ok(attr, features))
+			return S2_EINVAL;
+		map_sync(&pos->at, f->leaf_hpa(pos->value, pos->at.level), leaves.size, attr,
+			 attr.prot & ~had);
+		new_entry = f->leaf_prot(pos->value, attr.prot, features);
+		/* Also when nothing changes: this CPU may hold what made it fault. */
+		if (pte_change_as(f, &pos->at, pos->value, new_entry, PTE_RELAX))
+			leaves_advance(job, &leaves,
+				       had == attr.prot ? &job->equal : &job->changed);
 	}
-	return S2_STEP_ON;
+	return ret;
 }
 
 static S2_ALWAYS_INLINE int engine_age(const struct s2_fmt *f, struct s2_pt *pt, struct s2_job *job,
 				       struct s2_walker *walker, struct s2_gather *gather)
 {
-	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
-	uint64_t size, stop, next;
-	int young, set = job->how == S2_AGE_SET;
+	struct s2_leaves leaves = { .pos.at = { .walker = walker, .gather = gather } };
+	const struct s2_pos *pos = &leaves.pos;
+	int ret, done, young, set = job->how == S2_AGE_SET;
 
-	walk(f, pt, job->gpa, 0, 0, &pos);
-	size = s2_fmt_size(f, pos.at.level);
-	stop = min_u64(table_end(f, pt, job->gpa, pos.at.level), job->end);
-	while (job->gpa < stop) {
-		pos.value = pte_load(pos.at.entry);
-		pos.at.gpa = align_down(job->gpa, size);
-		if (f->table(pos.value, pos.at.level))
-			break;
-		if (pos.value == f->busy)
-			return S2_STEP_BUSY;
-		next = min_u64(pos.at.gpa + size, job->end);
-		young = f->valid(pos.value) && f->young(pos.value);
-		if (f->valid(pos.value) && young != set) {
-			if (job->how == S2_AGE_CLEAR &&
-			    !pte_change_as(f, &pos.at, pos.value, f->make_old(pos.value),
-					   PTE_TIGHTEN))
-				continue;
-			/* An old entry is in no TLB (DDI 0487, D8.4.6): nothing to invalidate. */
-			if (set && !pte_change_as(f, &pos.at, pos.value, f->make_young(pos.value),
-						  PTE_MAKE))
-				continue;
-			job->changed += next - job->gpa;
-		} else if (f->valid(pos.value)) {
-			job->equal += next - job->gpa;
+	leaves_start(f, pt, job, &leaves);
+	while (leaves_load(f, job, &leaves, &ret)) {
+		if (!f->valid(pos->value)) {
+			leaves_advance(job, &leaves, NULL);
+			continue;
 		}
-		job->gpa = next;
-		pos.at.entry++;
+		young = f->young(pos->value) != 0;
+		if (young == set) {
+			leaves_advance(job, &leaves, &job->equal);
+			continue;
+		}
+		if (set) /* an old entry is in no TLB (DDI 0487, D8.4.6): nothing to invalidate */
+			done = pte_change_as(f, &pos->at, pos->value, f->make_young(pos->value),
+					     PTE_MAKE);
+		else
+			done = job->how == S2_AGE_TEST ||
+			       pte_change_as(f, &pos->at, pos->value, f->make_old(pos->value),
+					     PTE_TIGHTEN);
+		if (done)
+			leaves_advance(job, &leaves, &job->changed);
 	}
-	return S2_STEP_ON;
+	return ret;
 }
 
 #endif

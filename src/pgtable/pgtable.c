@@ -152,14 +152,24 @@ int s2_pt_map(struct s2_pt *pt, s2_gpa_t gpa, s2_hpa_t hpa, uint64_t size, struc
 	return run(pt, pt->ops->map, &job, walker, gather, progress);
 }
 
-int s2_pt_unmap(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, struct s2_walker *walker,
-		struct s2_gather *gather, struct s2_progress *progress)
+/* An operation on what is mapped in a range: checks, runs, reports. */
+static int range(struct s2_pt *pt, s2_step_fn step, s2_gpa_t gpa, uint64_t size, unsigned int how,
+		 int valid, struct s2_walker *walker, struct s2_gather *gather,
+		 struct s2_progress *progress)
 {
-	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size };
+	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = how };
 	int ret = s2_pt_check_range(pt, gpa.gpa, size);
 
 	*progress = (struct s2_progress){ 0 };
-	return ret ? ret : run(pt, pt->ops->unmap, &job, walker, gather, progress);
+	if (ret)
+		return ret;
+	return valid ? run(pt, step, &job, walker, gather, progress) : S2_EINVAL;
+}
+
+int s2_pt_unmap(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, struct s2_walker *walker,
+		struct s2_gather *gather, struct s2_progress *progress)
+{
+	return range(pt, pt->ops->unmap, gpa, size, 0, 1, walker, gather, progress);
 }
 
 /* Can rights be taken or given in this way? */
@@ -173,57 +183,30 @@ static int check_prot(const struct s2_pt *pt, unsigned int prot)
 int s2_pt_protect(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int prot,
 		  struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)
 {
-	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = prot };
-	int ret = s2_pt_check_range(pt, gpa.gpa, size);
-
-	*progress = (struct s2_progress){ 0 };
-	if (ret)
-		return ret;
-	if (prot & S2_R || !check_prot(pt, prot))
-		return S2_EINVAL;
-	return run(pt, pt->ops->protect, &job, walker, gather, progress);
+	return range(pt, pt->ops->protect, gpa, size, prot, !(prot & S2_R) && check_prot(pt, prot),
+		     walker, gather, progress);
 }
 
 int s2_pt_relax(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int prot,
 		struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)
 {
-	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = prot };
-	int ret = s2_pt_check_range(pt, gpa.gpa, size);
-
-	*progress = (struct s2_progress){ 0 };
-	if (ret)
-		return ret;
-	if (!check_prot(pt, prot))
-		return S2_EINVAL;
-	return run(pt, pt->ops->relax, &job, walker, gather, progress);
+	return range(pt, pt->ops->relax, gpa, size, prot, check_prot(pt, prot), walker, gather,
+		     progress);
 }
 
 int s2_pt_age(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, enum s2_age age,
 	      struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)
 {
-	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = age };
-	int ret = s2_pt_check_range(pt, gpa.gpa, size);
+	int valid = age == S2_AGE_TEST || age == S2_AGE_CLEAR || age == S2_AGE_SET;
 
-	*progress = (struct s2_progress){ 0 };
-	if (ret)
-		return ret;
-	if (age != S2_AGE_TEST && age != S2_AGE_CLEAR && age != S2_AGE_SET)
-		return S2_EINVAL;
-	return run(pt, pt->ops->age, &job, walker, gather, progress);
+	return range(pt, pt->ops->age, gpa, size, age, valid, walker, gather, progress);
 }
 
 int s2_pt_split(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int level,
 		struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)
 {
-	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = level };
-	int ret = s2_pt_check_range(pt, gpa.gpa, size);
-
-	*progress = (struct s2_progress){ 0 };
-	if (ret)
-		return ret;
-	if (level > pt->root_level)
-		return S2_EINVAL;
-	return run(pt, pt->ops->split, &job, walker, gather, progress);
+	return range(pt, pt->ops->split, gpa, size, level, level <= pt->root_level, walker, gather,
+		     progress);
 }
 
 int s2_pt_lookup(struct s2_pt *pt, s2_gpa_t gpa, struct s2_walker *walker, struct s2_leaf *leaf)

@@ -135,11 +135,10 @@ static void slots_changed(struct s2_vm *vm, unsigned int by)
 	s2_add_seq(&vm->generation, by);
 }
 
-int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker)
+int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot)
 {
 	int ret;
 
-	(void)walker;
 	s2_lock(&vm->slots_lock, vm->pt.port);
 	ret = slot_check(vm, slot, NULL);
 	if (!ret && vm->nslots == S2_MAX_SLOTS)
