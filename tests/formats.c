@@ -3,7 +3,8 @@
  * Instances of the engine for tests: Arm with 16K and 64K pages, and a toy whose descriptors look
  * different altogether. See formats.h; ports/sim/toy.c states the toy's layout.
  *
- * Leaf levels: 16K pages have blocks of 32M, 64K pages of 512M (DDI 0487, D8.2, without LPA2).
+ * Leaf levels: 16K pages have blocks of 32M, 64K pages of 512M (DDI 0487, chapter D8, without
+ * LPA2).
  */
 #include <stage2/arm64.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Descriptors bit for bit: what s2_pt_map() writes, against values put together by hand from the
- * layout in DDI 0487 (D8.3, stage 2 block and page descriptors):
+ * layout in DDI 0487 (chapter D8, stage 2 block and page descriptors):
  *
  *   58:55 software | 54:53 XN | 52 contiguous | 51 DBM | 47:12 address | 10 AF | 9:8 SH
  *   7:6 S2AP (write, read) | 5:2 MemAttr | 1 page or table | 0 valid

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Gives the guest an exception at its own vector, as if its CPU had taken it to EL1
- * (DDI 0487, D1.3.1.5 for the vector, D1.3.2 for the new PSTATE, D19.2.36 for the syndrome).
+ * (DDI 0487, chapter D1 for the vector and the new PSTATE, ESR_EL1 for the syndrome).
  *
  * All state is that of the calling CPU, between exit and entry.
  */

@@ -23,7 +23,7 @@
 #define DESC_AF    (1ull << 10)
 #define DESC_XN    (1ull << 54)
 #define DESC_ADDR  0x0000fffffffff000ull
-/* AP[1] is RES1 in a regime of one privilege level (D8.4.1). */
+/* AP[1] is RES1 in a regime of one privilege level. */
 #define DESC_AP1   (1ull << 6)
 
 #define MAIR_DEVICE 0x04ull /* index 0: nGnRE */

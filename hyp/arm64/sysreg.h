@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * System registers by name or, where the assembler for armv8.0 does not know them, by encoding, and
- * the bits that the hypervisor uses. Sections are those of DDI 0487 (Arm ARM), chapter D19.2.
+ * the bits that the hypervisor uses. DDI 0487 (Arm ARM) describes each under its name.
  * Reads are volatile: they happen where they stand.
  */
 #ifndef HYP_SYSREG_H
@@ -135,7 +135,7 @@ static inline unsigned int id_field(uint64_t value, unsigned int shift)
 #define SCTLR_EL1_SPINTMASK (1ull << 62)
 #define SCTLR_EL1_RESET     0x30d00800ull /* RES1 of armv8.0; MMU and caches off */
 
-/* ESR_ELx (D19.2.36) */
+/* ESR_ELx */
 #define ESR_EC(esr)      ((unsigned int)((esr) >> 26) & 0x3f)
 #define ESR_IL           (1ull << 25)
 #define ESR_FSC(esr)     ((unsigned int)(esr)&0x3f)

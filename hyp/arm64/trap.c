@@ -50,9 +50,10 @@ static void watch(struct hyp_cpu *cpu, uint64_t esr, uint64_t gpa, uint64_t limi
 
 /*
  * HPFAR_EL2 of this abort. It is UNKNOWN after a permission fault on the access itself
- * (D19.2.58): then the guest's own translation is asked for the page. Reading is right for every
- * kind of access: EL1 may read whatever the guest may use. Returns 0 if there is no translation any
- * more: another CPU of the guest has changed it, and the access will fault by itself or not at all.
+ * (DDI 0487, HPFAR_EL2): then the guest's own translation is asked for the page. Reading is right
+ * for every kind of access: EL1 may read whatever the guest may use. Returns 0 if there is no
+ * translation any more: another CPU of the guest has changed it, and the access will fault by
+ * itself or not at all.
  */
 static int fault_page(uint64_t esr, uint64_t far, uint64_t *hpfar)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * EL2's exception vectors (DDI 0487, D1.3.1.5).
+ * EL2's exception vectors (DDI 0487, chapter D1).
  *
  * From a lower EL: the guest's x0..x30 go into the frame at the top of this CPU's stack, where SP
  * stands whenever the guest runs. ELR_EL2 and SPSR_EL2 stay in their registers: an exception inside

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a hypervisor for Arm needs beside the tree: register values and the meaning of syndromes.
- * Pure functions; any context. Section numbers are those of DDI 0487 (Arm ARM).
+ * Pure functions; any context. DDI 0487 (Arm ARM) describes the registers under their names.
  */
 #ifndef STAGE2_ARM64_H
 #define STAGE2_ARM64_H
@@ -13,11 +13,11 @@ extern "C" {
 #endif
 
 /*
- * VTCR_EL2 (D19.2.159) for this tree; walks are inner shareable, write-back. VS (16-bit VMIDs) is
+ * VTCR_EL2 for this tree; walks are inner shareable, write-back. VS (16-bit VMIDs) is
  * clear: add bit 19 if you use them.
  */
 uint64_t s2_arm64_vtcr(const struct s2_pt *pt);
-/* VTTBR_EL2 (D19.2.160) for this tree, its root and vmid (8 or 16 bits). */
+/* VTTBR_EL2 for this tree, its root and vmid (8 or 16 bits). */
 uint64_t s2_arm64_vttbr(const struct s2_pt *pt, uint16_t vmid);
 
 /* The access behind a data abort, for emulation; valid only if `isv`. */

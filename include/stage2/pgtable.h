@@ -31,8 +31,8 @@ extern "C" {
 
 enum s2_format {
 	/*
-	 * Arm stage 2, 4K granule (DDI 0487, D8.2): our level 0 is the manual's level 3. 32 to 48
-	 * bits of IPA; start level and concatenation follow from the size.
+	 * Arm stage 2, 4K granule (DDI 0487, chapter D8): our level 0 is the manual's level 3. 32
+	 * to 48 bits of IPA; start level and concatenation follow from the size.
 	 */
 	S2_FORMAT_ARM64_4K,
 	S2_FORMATS

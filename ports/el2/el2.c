@@ -131,7 +131,7 @@ static int resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_pag
 /*
  * Must data reach the point of unification before instructions are fetched from it? Not if CTR.IDC
  * says so, not if there is no cache level to clean (CLIDR.LoC, or LoUIS and LoUU, are 0), and not
- * with FEAT_S2FWB, which implies the latter (D24.2.36, D8.6.7).
+ * with FEAT_S2FWB, which implies the latter (DDI 0487, CLIDR_EL1, FEAT_S2FWB).
  */
 static int insn_needs_clean(const struct s2_cpu *cpu, uint64_t ctr)
 {
@@ -149,7 +149,7 @@ static int insn_needs_clean(const struct s2_cpu *cpu, uint64_t ctr)
  *
  * Instructions: data to the point of unification (a clean to coherency did that too), then all
  * instruction caches. By address would be wrong: with a VIPT cache the guest's alias of the page
- * may sit in another set (D7.5.9), so everything goes.
+ * may sit in another set, so everything goes.
  */
 static void cache_sync(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Second-stage invalidation by the book (DDI 0487, D8.14 and D8.17):
+ * Second-stage invalidation by the book (DDI 0487, chapter D8, TLB maintenance):
  *
  *	DSB ISHST	the new entries are visible to the walkers of all CPUs
  *	TLBI IPAS2...	stage 2 by address, level or range
@@ -93,7 +93,7 @@ static void tlbi_one(const struct el2_port *el2, const struct s2_tlb_op *op, uin
 	tlbi(op->flags, operand);
 }
 
-/* Limits of BaseADDR's unit are the granule's (D8.14.5.3): ranges are whole pages by contract. */
+/* Limits of BaseADDR's unit are the granule's: ranges are whole pages by contract. */
 static void tlbi_range(const struct s2_tlb_op *op)
 {
 	uint64_t page = op->gpa.gpa >> op->page_shift;

@@ -16,7 +16,7 @@ static uint64_t field(uint64_t value, unsigned int high, unsigned int low)
 	return value >> low & ((1ull << (high - low + 1)) - 1);
 }
 
-/* VTCR_EL2.SL0 counts from the granule's own base (D19.2.159). */
+/* VTCR_EL2.SL0 counts from the granule's own base (DDI 0487, VTCR_EL2). */
 static const char *start_level(struct sim_regime *regime, uint64_t sl0)
 {
 	unsigned int manual;
@@ -32,7 +32,7 @@ static const char *start_level(struct sim_regime *regime, uint64_t sl0)
 	return NULL;
 }
 
-/* The input size must need this start level, with at most 16 tables side by side (D8.2.2). */
+/* The input size must need this start level, with at most 16 tables side by side. */
 static const char *check_input(const struct sim_regime *regime, uint64_t vttbr)
 {
 	unsigned int shift = sim_shift(regime, regime->top);
@@ -85,7 +85,7 @@ const char *sim_regime_set(struct sim_regime *regime, const struct s2_cpu *cpu, 
 	return why ? why : check_input(regime, vttbr);
 }
 
-/* MemAttr[3:0], bits 5:2: with and without HCR_EL2.FWB (D8.6). 0xff: reserved. */
+/* MemAttr[3:0], bits 5:2: with and without HCR_EL2.FWB (stage 2 memory types). 0xff: reserved. */
 static uint8_t memory_type(const struct sim_regime *regime, uint64_t memattr)
 {
 	static const uint8_t device[] = { S2_MEM_DEVICE_nGnRnE, S2_MEM_DEVICE, S2_MEM_DEVICE_nGRE,
@@ -103,7 +103,7 @@ static uint8_t memory_type(const struct sim_regime *regime, uint64_t memattr)
 	return memattr == 15 ? S2_MEM_NORMAL : 0xff;
 }
 
-/* XN[1:0], bits 54:53 (D8.4); without FEAT_XNX bit 53 is RES0 and bit 54 alone decides. */
+/* XN[1:0], bits 54:53; without FEAT_XNX bit 53 is RES0 and bit 54 alone decides. */
 static uint8_t execute(const struct sim_regime *regime, uint64_t xn)
 {
 	static const uint8_t by_xn[] = { S2_X, S2_XU, 0, S2_XP };
@@ -156,7 +156,7 @@ static struct sim_desc decode_leaf(const struct sim_regime *regime, unsigned int
 	return desc;
 }
 
-/* D8.3: bit 0 valid; bit 1 table (or page at the last level, where 0 is reserved). */
+/* Bit 0 valid; bit 1 table (or page at the last level, where 0 is reserved). */
 struct sim_desc sim_decode(const struct sim_regime *regime, unsigned int level, uint64_t raw)
 {
 	struct sim_desc desc = { .kind = SIM_INVALID };

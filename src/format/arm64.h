@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Arm VMSAv8-64 stage 2 descriptors (DDI 0487, D8.3), for any granule: our level n is the manual's
- * level 3 - n. A source file defines one format from these functions by S2_FMT_ARM64().
+ * Arm VMSAv8-64 stage 2 descriptors (DDI 0487, chapter D8), for any granule: our level n is the
+ * manual's level 3 - n. A source file defines one format from these functions by S2_FMT_ARM64().
  *
  *   63 59 58 55 54 53 52   51  50 48 47      n    16   11  10  9 8 7  6  5     2  1    0
  *   ignored SW   XN  Contig DBM  0   output addr.  nT       AF  SH  S2AP  MemAttr type valid
@@ -49,9 +49,9 @@ static S2_ALWAYS_INLINE uint64_t arm64_make_table(uint64_t hpa)
 }
 
 /*
- * MemAttr[3:0], D8.5.5. Without FWB stage 2 names a type that is combined with stage 1's, the more
- * restrictive winning. With FWB 0b0110 forces write-back, 0b0101 makes normal memory non-cacheable.
- * The device kinds are 0b0000 to 0b0011 in both.
+ * MemAttr[3:0] (stage 2 memory types). Without FWB stage 2 names a type that is combined with stage
+ * 1's, the more restrictive winning. With FWB 0b0110 forces write-back, 0b0101 makes normal memory
+ * non-cacheable. The device kinds are 0b0000 to 0b0011 in both.
  */
 static S2_ALWAYS_INLINE uint64_t arm64_memattr(enum s2_memtype type, uint32_t features)
 {
@@ -91,8 +91,8 @@ static S2_ALWAYS_INLINE enum s2_memtype arm64_memtype(uint64_t entry)
 }
 
 /*
- * XN[1:0], D8.4.5. With FEAT_XNX: 0b00 both may execute, 0b01 only EL0, 0b10 nobody, 0b11 only EL1.
- * Without it bit 53 is RES0 and bit 54 forbids execution to both.
+ * XN[1:0] (stage 2 execute permissions). With FEAT_XNX: 0b00 both may execute, 0b01 only EL0, 0b10
+ * nobody, 0b11 only EL1. Without it bit 53 is RES0 and bit 54 forbids execution to both.
  */
 static S2_ALWAYS_INLINE uint64_t arm64_prot_bits(unsigned int prot, uint32_t features)
 {

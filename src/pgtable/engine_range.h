@@ -301,7 +301,8 @@ static S2_ALWAYS_INLINE int engine_age(const struct s2_fmt *f, struct s2_pt *pt,
 			leaves_advance(job, &leaves, &job->equal);
 			continue;
 		}
-		if (set) /* an old entry is in no TLB (DDI 0487, D8.4.6): nothing to invalidate */
+		if (set) /* an old entry is in no TLB (DDI 0487, the Access flag): nothing to
+			    invalidate */
 			done = pte_change_as(f, &pos->at, pos->value, f->make_young(pos->value),
 					     PTE_MAKE);
 		else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Arm: registers for a tree, and what an abort means. Field positions from DDI 0487, D19.2. */
+/* Arm: registers for a tree, and what an abort means. Fields as DDI 0487 has them under these
+ * registers. */
 #include <stage2/arm64.h>
 
 #define VTCR_RES1      (1ull << 31)
@@ -30,7 +31,7 @@ uint64_t s2_arm64_vtcr(const struct s2_pt *pt)
 		uint8_t bits, ps;
 	} sizes[] = { { 32, 0 }, { 36, 1 }, { 40, 2 }, { 42, 3 }, { 44, 4 }, { 48, 5 } };
 	uint64_t vtcr = VTCR_RES1 | VTCR_SH0_INNER | VTCR_ORGN0_WBA | VTCR_IRGN0_WBA, ps = 0;
-	/* SL0 counts table levels up from a base that depends on the granule (D8.2.2). */
+	/* SL0 counts table levels up from a base that depends on the granule (VTCR_EL2.SL0). */
 	uint64_t sl0 = pt->page_shift == 12 ? pt->root_level - 1u : pt->root_level;
 	uint64_t tg0 = pt->page_shift == 12 ? 0 : pt->page_shift == 16 ? 1 : 2;
 

@@ -173,7 +173,7 @@ static void state_kept(void)
 	check_eq(p.x[29], 0xf0000000);
 }
 
-/* PSTATE at the vector: PAN as SCTLR_EL1.SPAN says (D1.3, exception entry). */
+/* PSTATE at the vector: PAN as SCTLR_EL1.SPAN says (DDI 0487, exception entry). */
 static void pan_at_entry(void)
 {
 	uint64_t sctlr = read_sysreg(sctlr_el1);
