@@ -250,6 +250,8 @@ void ref_protect(struct ref *ref, struct ref_op *op, unsigned int prot)
 
 int ref_relax(struct ref *ref, struct ref_op *op, unsigned int prot)
 {
+	int ret = 0;
+
 	while (op->done < op->stop) {
 		uint64_t gpa = op->gpa + op->done;
 		struct ref_page *page = at(ref, gpa);
@@ -259,8 +261,13 @@ int ref_relax(struct ref *ref, struct ref_op *op, unsigned int prot)
 			op->done += page_size(ref);
 			continue;
 		}
-		if (page->type >= S2_MEM_DEVICE && prot & S2_X)
-			return S2_EINVAL;
+		if (page->type >= S2_MEM_DEVICE && prot & S2_X) {
+			ret = S2_EINVAL;
+			if (!op->pass)
+				break;
+			op->done += page_size(ref);
+			continue;
+		}
 		start = leaf_start(ref, gpa);
 		end = leaf_end(ref, gpa);
 		part = min(end, op->gpa + op->size) - gpa;
@@ -268,7 +275,7 @@ int ref_relax(struct ref *ref, struct ref_op *op, unsigned int prot)
 		for (uint64_t a = start; a < end; a += page_size(ref))
 			at(ref, a)->prot |= (uint8_t)prot;
 	}
-	return 0;
+	return ret;
 }
 
 void ref_age(struct ref *ref, struct ref_op *op, enum s2_age age)

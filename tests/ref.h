@@ -57,6 +57,7 @@ struct ref_op {
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t stop; /* do only so many bytes (what the engine says it did) */
+	int pass;      /* go on behind a page that refuses: another may have removed it by then */
 	uint64_t done;
 	uint64_t changed;
 	uint64_t equal;

@@ -199,6 +199,7 @@ static void in_order(struct run *run, struct both *both, int first)
 		order->ref[who] = (struct ref_op){ .gpa = op->gpa,
 						   .size = op->size,
 						   .stop = both->progress[who].done,
+						   .pass = 1,
 						   .mark = mark_of(both, first, who) };
 		order->should[who] = op_on_reference(run, op, &order->ref[who]);
 	}
