@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_S 120
@@ -62,7 +63,8 @@ static int collect(int wait_ms)
 
 static void wait_for(const char *text)
 {
-	for (int i = 0; i < PATIENCE_S * 10; i++) {
+	/* Time counts, not turns: a busy machine hands out the console in small pieces. */
+	for (time_t start = time(NULL); time(NULL) - start < PATIENCE_S;) {
 		if (memmem(session.output, session.length, text, strlen(text)))
 			return;
 		if (!collect(100) || waitpid(session.pid, NULL, WNOHANG) == session.pid)
@@ -160,7 +162,7 @@ static int wait_end(void)
 {
 	int status;
 
-	for (int i = 0; i < PATIENCE_S * 10; i++) {
+	for (time_t start = time(NULL); time(NULL) - start < PATIENCE_S;) {
 		collect(100);
 		if (waitpid(session.pid, &status, WNOHANG) == session.pid) {
 			session.pid = 0;
