@@ -78,6 +78,15 @@ static S2_ALWAYS_INLINE void walk(const struct s2_fmt *f, struct s2_pt *pt, uint
 	pos->at.gpa = align_down(gpa, size);
 }
 
+/* Into the stock again, zeroed: a table of which n entries were filled but that lost its race. */
+static S2_ALWAYS_INLINE void give_back(struct s2_walker *walker, uint64_t *table, uint64_t first,
+				       uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		pte_fill(&table[first + i], 0);
+	s2_walker_return(walker, table);
+}
+
 /*
  * Replaces the block at->entry == `old` by a table of equal leaves one level below: output, rights,
  * type, age and software bits are those of the block, bit for bit. Any outcome but S2_STEP_TABLES
@@ -93,9 +102,7 @@ static S2_ALWAYS_INLINE int split_leaf(const struct s2_fmt *f, const struct s2_a
 	for (uint64_t i = 0; i < n; i++)
 		pte_fill(&table[i], f->leaf_child(old, at->level, i));
 	if (!pte_change_as(f, at, old, f->make_table(s2_table_hpa(pt, table)), PTE_BREAK)) {
-		for (uint64_t i = 0; i < n; i++)
-			pte_fill(&table[i], 0);
-		s2_walker_return(at->walker, table);
+		give_back(at->walker, table, 0, n);
 		return S2_STEP_ON;
 	}
 	s2_count(&at->walker->stats.leaves_removed[at->level], 1);
@@ -186,9 +193,7 @@ static S2_ALWAYS_INLINE int map_link(const struct s2_fmt *f, const struct s2_at 
 		pte_fill(&table[first + i],
 			 f->make_leaf(job->hpa + i * size, want, job->attr, pt->cpu.features));
 	if (!pte_change_as(f, at, 0, f->make_table(s2_table_hpa(pt, table)), PTE_MAKE)) {
-		for (uint64_t i = 0; i < n; i++)
-			pte_fill(&table[first + i], 0);
-		s2_walker_return(at->walker, table);
+		give_back(at->walker, table, first, n);
 		s2_count(&at->walker->stats.lost_races, 1);
 		return S2_STEP_ON;
 	}
