@@ -45,7 +45,8 @@ struct chk_desc {
 
 /* A translation regime: registers, decoded. */
 struct chk_regime {
-	struct chk_desc (*decode)(const struct chk_regime *regime, unsigned int level, uint64_t raw);
+	struct chk_desc (*decode)(const struct chk_regime *regime, unsigned int level,
+				  uint64_t raw);
 	uint64_t root;
 	uint16_t vmid;
 	uint8_t page_shift;
@@ -58,7 +59,8 @@ struct chk_regime {
 	uint8_t ds;  /* LPA2 layout of descriptors */
 	uint8_t xnx; /* execute rights by exception level */
 	uint8_t bbm;
-	uint8_t contiguous[CHK_LEVELS]; /* log2 of entries in a contiguous run at this level; 0: none */
+	uint8_t contiguous[CHK_LEVELS]; /* log2 of entries in a contiguous run at this level; 0:
+					   none */
 	uint8_t pad[2];
 };
 
@@ -74,8 +76,8 @@ struct chk_kill {
 	uint64_t gpa, size; /* size 0: everything of the VMID */
 	uint8_t level;      /* leaves of this level only; S2C_LEVEL_ANY */
 	uint8_t leaf;       /* stage-2 leaves go ... */
-	uint8_t table;      /* ... pointers to tables (above leaves of `level`, if it is given) ... */
-	uint8_t combined;   /* ... combined entries, all of the VMID's, whatever gpa */
+	uint8_t table;    /* ... pointers to tables (above leaves of `level`, if it is given) ... */
+	uint8_t combined; /* ... combined entries, all of the VMID's, whatever gpa */
 	uint8_t local;
 	uint8_t all_vmids;
 	uint8_t pad[2];

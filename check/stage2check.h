@@ -5,9 +5,10 @@
  *
  * It is told what happened, one event at a time in the order in which it became visible: stores,
  * system registers, TLBI, barriers, entries into the guest. It knows nothing else: the tables are
- * found from VTTBR_EL2. It does not imitate a TLB: it keeps for every entry what any CPU could still
- * have cached of it, and complains when that breaks a rule. Events beyond the hardware's ("hints")
- * say what the software promises: a page is taken back, an operation is complete. All are optional.
+ * found from VTTBR_EL2. It does not imitate a TLB: it keeps for every entry what any CPU could
+ * still have cached of it, and complains when that breaks a rule. Events beyond the hardware's
+ * ("hints") say what the software promises: a page is taken back, an operation is complete. All are
+ * optional.
  *
  * Hosted C. A model is used by one thread at a time; several models are independent. Levels are
  * ours: 0 is the smallest page, so Arm's level 3. Addresses are physical unless named gpa.
@@ -31,32 +32,36 @@ enum s2c_kind {
 	S2C_SYSREG, /* op: enum s2c_sysreg, value */
 	S2C_TLBI,   /* op: enum s2c_tlbi, address: the operand register (0 where there is none) */
 	/*
-	 * An invalidation of a machine that is not Arm's (or of a port above instructions): id: VMID,
-	 * address: gpa, value: bytes (0: all), op: level of all leaves or S2C_LEVEL_ANY, flags: enum
-	 * s2c_inval_flag. Combined entries go with it. Complete at the DSB, like a TLBI.
+	 * An invalidation of a machine that is not Arm's (or of a port above instructions): id:
+	 * VMID, address: gpa, value: bytes (0: all), op: level of all leaves or S2C_LEVEL_ANY,
+	 * flags: enum s2c_inval_flag. Combined entries go with it. Complete at the DSB, like a
+	 * TLBI.
 	 */
 	S2C_INVAL,
-	S2C_DSB,    /* op: enum s2c_barrier */
-	S2C_DMB,    /* op: enum s2c_barrier */
+	S2C_DSB, /* op: enum s2c_barrier */
+	S2C_DMB, /* op: enum s2c_barrier */
 	S2C_ISB,
 	S2C_DC,   /* op: enum s2c_dc, address: pa, value: bytes */
 	S2C_IC,   /* address: pa, value: bytes; 0 bytes: all of the instruction cache */
-	S2C_RUN,  /* ERET to the guest: from here on, this CPU walks (VTTBR, VTCR, HCR as they are) */
+	S2C_RUN,  /* ERET to the guest: from here on, this CPU walks (VTTBR, VTCR, HCR as they are)
+		   */
 	S2C_EXIT, /* back in the hypervisor: walks no more */
 
 	/* hints: what software means */
-	S2C_ALLOC,   /* address: pa, value: bytes. Memory for tables; its contents are unknown */
-	S2C_FREE,    /* the same, given back: no walker may reach it */
-	S2C_TAKE,    /* address: pa, value: bytes. No guest may reach these pages from now on */
-	S2C_WROTE,   /* address: pa, value: bytes. Someone wrote data here through his own mapping */
-	S2C_DEVICE,  /* address: pa, value: bytes. This is no memory */
-	S2C_SAME,    /* address: pa, value: pa of another page with the same contents */
-	S2C_DONE,    /* id: VMID, address: gpa, value: bytes. Nothing is owed for this range */
-	S2C_EMPTY,   /* ... and nothing of it can be reached */
-	S2C_LOCAL,   /* ... and this CPU itself can use the rights in `op` (enum s2c_rights) there */
-	S2C_HARVEST, /* id, address: gpa, value: bytes. Dirty log read: writes must fault from here */
-	S2C_OWN,     /* address: pa, value: bytes, id: new owner; refused while another one owns it */
-	S2C_DISOWN,  /* address: pa, value: bytes, id: its owner gives it up */
+	S2C_ALLOC,  /* address: pa, value: bytes. Memory for tables; its contents are unknown */
+	S2C_FREE,   /* the same, given back: no walker may reach it */
+	S2C_TAKE,   /* address: pa, value: bytes. No guest may reach these pages from now on */
+	S2C_GIVE,   /* the same: they may be mapped again */
+	S2C_WROTE,  /* address: pa, value: bytes. Someone wrote data here through his own mapping */
+	S2C_DEVICE, /* address: pa, value: bytes. This is no memory */
+	S2C_SAME,   /* address: pa, value: pa of another page with the same contents */
+	S2C_DONE,   /* id: VMID, address: gpa, value: bytes. Nothing is owed for this range */
+	S2C_EMPTY,  /* ... and nothing of it can be reached */
+	S2C_LOCAL,  /* ... and this CPU itself can use the rights in `op` (enum s2c_rights) there */
+	S2C_HARVEST, /* id, address: gpa, value: bytes. Dirty log read: writes must fault from here
+		      */
+	S2C_OWN, /* address: pa, value: bytes, id: new owner; refused while another one owns it */
+	S2C_DISOWN, /* address: pa, value: bytes, id: its owner gives it up */
 	S2C_KINDS
 };
 
@@ -158,11 +163,11 @@ enum s2c_feature {
 	S2C_IDC = 1u << 1,             /* CTR_EL0: no data cache maintenance for instructions */
 	S2C_DIC = 1u << 2,             /* CTR_EL0: no instruction cache maintenance */
 	S2C_XNX = 1u << 3,
-	S2C_TTL = 1u << 4,      /* FEAT_TTL: level hints are read */
-	S2C_VMID16 = 1u << 5,   /* VTCR_EL2.VS means something */
-	S2C_HA_IMPL = 1u << 6,  /* VTCR_EL2.HA means something */
-	S2C_HD_IMPL = 1u << 7,  /* VTCR_EL2.HD means something */
-	S2C_LPA2_4K = 1u << 8,  /* VTCR_EL2.DS means something with this granule */
+	S2C_TTL = 1u << 4,     /* FEAT_TTL: level hints are read */
+	S2C_VMID16 = 1u << 5,  /* VTCR_EL2.VS means something */
+	S2C_HA_IMPL = 1u << 6, /* VTCR_EL2.HA means something */
+	S2C_HD_IMPL = 1u << 7, /* VTCR_EL2.HD means something */
+	S2C_LPA2_4K = 1u << 8, /* VTCR_EL2.DS means something with this granule */
 	S2C_LPA2_16K = 1u << 9,
 	S2C_COHERENT = 1u << 10, /* data caches need no maintenance, whatever a guest maps */
 };
@@ -253,7 +258,8 @@ struct s2c_config {
 	 * memory. NULL: the model remembers every S2C_WRITE and S2C_INIT, and all else is unknown.
 	 */
 	int (*read)(void *ctx, uint64_t pa, void *buffer, size_t n);
-	/* The page of 4K at pa became (or is no longer) one whose stores the model wants. Or NULL. */
+	/* The page of 4K at pa became (or is no longer) one whose stores the model wants. Or NULL.
+	 */
 	void (*watch)(void *ctx, uint64_t pa, int on);
 };
 
@@ -290,7 +296,7 @@ struct s2c_leaf {
 	uint64_t value; /* ... and its value */
 	uint8_t mapped;
 	uint8_t level;
-	uint8_t rights; /* enum s2c_rights; S2C_XP equals S2C_X without FEAT_XNX */
+	uint8_t rights;  /* enum s2c_rights; S2C_XP equals S2C_X without FEAT_XNX */
 	uint8_t memattr; /* MemAttr[3:0] */
 	uint8_t fault;   /* enum s2c_fault, if not mapped */
 	uint8_t af;

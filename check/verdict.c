@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Saying it: a violation is put together with its history and reported, or suspended while nobody
+ * runs the tree that it is about. At most one an event: the first says it, the rest follows from
+ * it.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "model.h"
+
+const char *chk_cause(const struct chk_stale *stale, const char *missing)
+{
+	static const char *const rule[] = {
+		"tlbi-incomplete", "tlbi-early",   "tlbi-local", "tlbi-level",
+		"tlbi-leaf-only",  "tlbi-operand", "tlbi-range", "tlbi-vmid",
+	};
+
+	if (!(stale->leaf | stale->table) && stale->combined &&
+	    !(stale->notes & CHK_NOTE_INCOMPLETE) && !(stale->notes & CHK_NOTE_LOCAL))
+		return "tlbi-stage1";
+	for (unsigned int i = 0; i < sizeof(rule) / sizeof(rule[0]); i++) {
+		if (stale->notes >> i & 1)
+			return rule[i];
+	}
+	return missing;
+}
+
+static int concerns(const struct s2c_event *event, const struct s2c_violation *violation)
+{
+	switch (event->kind) {
+	case S2C_WRITE:
+	case S2C_INIT:
+		return (event->address & ~7ull) == violation->entry ||
+		       (violation->has_cached &&
+			(event->address & ~7ull) == violation->cached.entry);
+	case S2C_TLBI:
+	case S2C_INVAL:
+	case S2C_DSB:
+	case S2C_ISB:
+		return 1;
+	case S2C_SYSREG:
+		return event->op == S2C_VTTBR_EL2;
+	case S2C_RUN:
+	case S2C_EXIT:
+		return 0;
+	default:
+		return event->kind == S2C_FREE || event->kind == S2C_TAKE;
+	}
+}
+
+/* The newest that concern it, but nothing from before the entry was made. */
+static void add_history(const struct s2c *model, struct s2c_violation *violation)
+{
+	uint64_t first = model->nring > CHK_RING ? model->nring - CHK_RING : 0;
+	uint64_t since = violation->has_cached ? violation->cached.made.event : 0;
+	unsigned int n = 0;
+
+	for (uint64_t i = model->nring; i-- > first && n < S2C_HISTORY;) {
+		if (model->ring_number[i % CHK_RING] < since)
+			break;
+		if (concerns(&model->ring[i % CHK_RING], violation))
+			n++;
+	}
+	violation->nhistory = n;
+	for (uint64_t i = model->nring; i-- > first && n;) {
+		if (!concerns(&model->ring[i % CHK_RING], violation))
+			continue;
+		n--;
+		violation->history[n] = model->ring[i % CHK_RING];
+		violation->number[n] = model->ring_number[i % CHK_RING];
+	}
+}
+
+static void add_cached(struct s2c_violation *violation, const struct chk_stale *stale)
+{
+	violation->has_cached = 1;
+	violation->cached =
+		(struct s2c_cached){ .gpa = chk_slot_gpa(stale->node, stale->index),
+				     .size = chk_size(&stale->tree->regime, stale->node->level),
+				     .entry = stale->entry,
+				     .value = stale->value,
+				     .leaf = stale->leaf,
+				     .combined = stale->combined,
+				     .table = stale->table,
+				     .made = stale->made,
+				     .broken = stale->broken,
+				     .level = stale->node->level };
+	violation->cause = stale->culprit;
+}
+
+static void deliver(struct s2c *model, struct chk_tree *tree, struct s2c_violation *violation)
+{
+	struct chk_suspended *suspended = tree ? &tree->suspended : NULL;
+
+	if (!tree || tree->vmid->running) {
+		model->stats.violations++;
+		model->config.report(model->config.ctx, violation);
+		free(violation);
+		return;
+	}
+	model->stats.suspended++;
+	if (suspended->n < CHK_SUSPENDED)
+		suspended->violation[suspended->n++] = violation;
+	else
+		free(violation);
+}
+
+void chk_violation(struct s2c *model, const char *rule, const struct chk_about *about,
+		   const char *format, ...)
+{
+	struct s2c_violation *violation;
+	va_list args;
+
+	if (model->reported)
+		return;
+	model->reported = 1;
+	violation = chk_alloc(1, sizeof(*violation));
+	violation->rule = s2c_rule(rule);
+	violation->now = chk_who(model);
+	if (about->tree) {
+		violation->vmid = about->tree->regime.vmid;
+		violation->root = about->tree->regime.root;
+	}
+	if (about->node) {
+		violation->gpa = chk_slot_gpa(about->node, about->index);
+		violation->level = about->node->level;
+		violation->entry = about->node->table + about->index * 8;
+		violation->old = about->old;
+		violation->value = about->value;
+	}
+	if (about->stale)
+		add_cached(violation, about->stale);
+	va_start(args, format);
+	vsnprintf(violation->text, sizeof(violation->text), format, args);
+	va_end(args);
+	add_history(model, violation);
+	deliver(model, about->tree, violation);
+}
+
+/* The guest runs again: its tables were no scrap after all. */
+void chk_resume(struct s2c *model, struct chk_tree *tree)
+{
+	struct chk_suspended *suspended = &tree->suspended;
+
+	for (unsigned int i = 0; i < suspended->n; i++) {
+		model->stats.violations++;
+		model->config.report(model->config.ctx, suspended->violation[i]);
+	}
+	chk_suspended_free(suspended);
+}
+
+void chk_suspended_free(struct chk_suspended *suspended)
+{
+	while (suspended->n)
+		free(suspended->violation[--suspended->n]);
+}
