@@ -8,7 +8,7 @@ STAGE2 := $(BUILD)/tools/stage2
 # More options of `stage2 run`, as in: make run ARGS='--smp 2 --interactive'
 ARGS ?=
 
-.PHONY: all run test bench check install clean help
+.PHONY: all run test bench check mutants fuzz install clean help
 .NOTPARALLEL:
 
 all:
@@ -21,6 +21,8 @@ run: all
 
 test:
 	@scripts/setup run test
+	@scripts/fetch-qemu >/dev/null
+	@scripts/fetch-kvm-host >/dev/null
 	@scripts/build $(BUILD) $(PREFIX) clang
 	@scripts/run-tests $(BUILD)
 
@@ -32,11 +34,23 @@ check:
 	@scripts/build $(BUILD) $(PREFIX)
 	@scripts/check $(BUILD)
 
+# Bugs put back, one by one: each must be caught, and for the right reason. ARGS='--tenth 3', a name...
+mutants:
+	@scripts/setup run test
+	tests/mutants/run $(ARGS)
+
+# Hostile traces. ARGS: seconds.
+fuzz:
+	@scripts/setup run test
+	fuzz/run $(or $(ARGS),60) $(BUILD)/fuzz
+
 # As root: build as yourself first, so that this compiles nothing. DESTDIR is honoured.
 install:
 	meson install -C $(BUILD) --no-rebuild
 	install -D -m 644 $(BUILD)/arm64/hyp/arm64/stage2-hyp.bin \
 		$(DESTDIR)$(PREFIX)/share/stage2/stage2-hyp.bin
+	install -D -m 644 $(BUILD)/arm64/hyp/arm64/stage2-hyp-trace.bin \
+		$(DESTDIR)$(PREFIX)/share/stage2/stage2-hyp-trace.bin
 	install -D -m 644 $(BUILD)/initramfs.cpio $(DESTDIR)$(PREFIX)/share/stage2/initramfs.cpio
 
 clean:
@@ -50,6 +64,8 @@ help:
 	@echo '                make run ARGS=--help                   all of them'
 	@echo 'make test     run every test'
 	@echo 'make check    run the linters'
+	@echo 'make mutants  put bugs back that others shipped: each must be caught'
+	@echo "make fuzz     throw broken traces at the checker (ARGS='600': seconds)"
 	@echo 'make bench    time the guest with and without the hypervisor (build/bench-run.json)'
 	@echo 'make install  to PREFIX=$(PREFIX); DESTDIR= is honoured'
 	@echo 'make clean    remove $(BUILD)/; the fetched guest stays in the cache'

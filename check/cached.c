@@ -80,59 +80,124 @@ static void count(struct chk_node *node, uint64_t delta)
 		node->live += delta;
 }
 
-/* One record of widened rights a slot is enough: the older one says the same. */
-static struct chk_stale *widened(struct chk_slot *slot)
+/* One record of the same widened entry is enough for a slot, however often that happens. */
+static struct chk_stale *widened(const struct chk_slot *slot)
 {
 	struct chk_stale *stale = slot->stale;
 
-	while (stale && stale->kind != CHK_WIDENED)
+	while (stale && !(stale->kind == CHK_WIDENED && stale->value == slot->value))
 		stale = stale->next;
 	return stale;
+}
+
+uint64_t chk_held(const struct s2c *model, const struct chk_node *node, uint64_t index)
+{
+	struct chk_desc desc = chk_slot_desc(node, index);
+
+	/* Without the access flag nothing is cached, unless hardware may have set it meanwhile. */
+	if (desc.kind == CHK_LEAF && !desc.af && !node->tree->regime.ha)
+		return 0;
+	return chk_holders(model, node->tree, node->slot[index].made.event);
+}
+
+/* A new record, with what `what` says of it. */
+static struct chk_stale *add(struct s2c *model, struct chk_node *node, uint64_t index,
+			     const struct chk_stale *what)
+{
+	struct chk_slot *slot = &node->slot[index];
+	struct chk_stale *stale = take(model);
+	uint64_t id = stale->id;
+
+	*stale = *what;
+	stale->id = id;
+	stale->in_use = 1;
+	stale->tree = node->tree;
+	stale->node = node;
+	stale->index = index;
+	stale->via_id = what->via ? what->via->id : 0;
+	stale->entry = node->table + index * 8;
+	if (stale->kind != CHK_WIDENED)
+		stale->combined = stale->leaf;
+	stale->next = slot->stale;
+	slot->stale = stale;
+	count(node, 1);
+	if (stale->desc.kind == CHK_LEAF && stale->kind == CHK_REMOVED)
+		chk_output_add(model, &node->tree->regime, node->level, stale->desc.pa, 0, 1);
+	if (stale->kind != CHK_WIDENED) {
+		enlist(node->tree, stale);
+		model->stats.cached++;
+	}
+	return stale;
+}
+
+/* The translation does not stay any more: older forms of it that are cached are now in the way. */
+static void outlived(struct s2c *model, struct chk_slot *slot)
+{
+	for (struct chk_stale *stale = slot->stale; stale; stale = stale->next) {
+		if (stale->kind == CHK_REMOVED)
+			continue;
+		if (stale->kind == CHK_WIDENED) {
+			stale->combined = stale->leaf;
+			enlist(stale->tree, stale);
+			model->stats.cached++;
+		}
+		stale->kind = CHK_REMOVED;
+		if (stale->desc.kind == CHK_LEAF)
+			chk_output_add(model, &stale->tree->regime, stale->node->level,
+				       stale->desc.pa, 0, 1);
+	}
 }
 
 struct chk_stale *chk_stale_new(struct s2c *model, struct chk_node *node, uint64_t index,
 				enum chk_stale_kind kind, struct chk_stale *via)
 {
 	struct chk_slot *slot = &node->slot[index];
-	struct chk_tree *tree = node->tree;
 	struct chk_desc desc = chk_slot_desc(node, index);
-	uint64_t cpus = chk_holders(model, tree, slot->made.event);
+	uint64_t cpus = chk_held(model, node, index);
 	struct chk_stale *stale;
 
-	/* Without the access flag nothing is cached, unless hardware may have set it meanwhile. */
-	if (!cpus || (desc.kind == CHK_LEAF && !desc.af && !tree->regime.ha))
+	if (kind == CHK_REMOVED)
+		outlived(model, slot);
+	if (!cpus)
 		return NULL;
 	stale = kind == CHK_WIDENED ? widened(slot) : NULL;
-	if (stale)
-		chk_stale_drop(model, stale);
-	stale = take(model);
-	stale->tree = tree;
-	stale->node = node;
-	stale->index = index;
-	stale->via = via;
-	stale->via_id = via ? via->id : 0;
-	stale->entry = node->table + index * 8;
-	stale->value = slot->value;
-	stale->desc = desc;
-	stale->made = slot->made;
-	stale->broken = chk_who(model);
-	stale->kind = (uint8_t)kind;
-	if (desc.kind == CHK_TABLE)
-		stale->table = cpus;
-	else
-		stale->leaf = cpus;
-	if (desc.kind == CHK_LEAF && kind != CHK_WIDENED)
-		stale->combined = cpus;
-	stale->next = slot->stale;
-	slot->stale = stale;
-	count(node, 1);
-	if (desc.kind == CHK_LEAF && kind == CHK_REMOVED)
-		chk_output_add(model, &tree->regime, node->level, desc.pa, 0, 1);
-	if (kind != CHK_WIDENED) {
-		enlist(tree, stale);
-		model->stats.cached++;
+	if (stale) {
+		stale->leaf |= cpus;
+		stale->broken = chk_who(model);
+		return stale;
 	}
-	return stale;
+	return add(model, node, index,
+		   &(struct chk_stale){ .via = via,
+					.value = slot->value,
+					.desc = desc,
+					.made = slot->made,
+					.broken = chk_who(model),
+					.leaf = desc.kind == CHK_TABLE ? 0 : cpus,
+					.table = desc.kind == CHK_TABLE ? cpus : 0,
+					.kind = (uint8_t)kind });
+}
+
+/* The CPUs that have the pointer; those whose pointer an invalidation is just taking do not count.
+ */
+struct chk_stale *chk_stale_lost(struct s2c *model, struct chk_node *node, uint64_t index,
+				 uint64_t value, struct chk_stale *via)
+{
+	const struct chk_regime *regime = &node->tree->regime;
+	struct chk_desc desc = regime->decode(regime, node->level, value);
+	uint64_t cpus = via->table & ~via->struck;
+
+	if (!cpus || (desc.kind != CHK_LEAF && desc.kind != CHK_TABLE) ||
+	    (desc.kind == CHK_LEAF && !desc.af && !regime->ha))
+		return NULL;
+	return add(model, node, index,
+		   &(struct chk_stale){ .via = via,
+					.value = value,
+					.desc = desc,
+					.made = chk_who(model),
+					.broken = via->broken,
+					.leaf = desc.kind == CHK_TABLE ? 0 : cpus,
+					.table = desc.kind == CHK_TABLE ? cpus : 0,
+					.kind = CHK_REMOVED });
 }
 
 void chk_stale_drop(struct s2c *model, struct chk_stale *stale)
@@ -252,16 +317,25 @@ static void note(struct s2c *model, struct chk_stale *stale, unsigned int notes)
 	stale->culprit = chk_who(model);
 }
 
-/* Was the store done that made it stale, for this TLBI to count? */
+static int store_visible(const struct s2c *model, const struct s2c_who *store,
+			 const struct issue *issue)
+{
+	const struct chk_cpu *writer = &model->cpu[store->cpu];
+	const struct chk_cpu *issuer = &model->cpu[issue->cpu];
+
+	if (issue->kill->local && store->cpu == issue->cpu)
+		return issuer->dsb_any > store->event;
+	return writer->dsb_ish > store->event || issuer->dsb_ish > store->event;
+}
+
+/* Was the store that made it stale done, or a later one to the same entry, for a TLBI to count? */
 static int visible(const struct s2c *model, const struct chk_stale *stale,
 		   const struct issue *issue)
 {
-	const struct chk_cpu *writer = &model->cpu[stale->broken.cpu];
-	const struct chk_cpu *issuer = &model->cpu[issue->cpu];
+	const struct s2c_who *made = &stale->node->slot[stale->index].made;
 
-	if (issue->kill->local && stale->broken.cpu == issue->cpu)
-		return issuer->dsb_any > stale->broken.event;
-	return writer->dsb_ish > stale->broken.event || issuer->dsb_ish > stale->broken.event;
+	return store_visible(model, &stale->broken, issue) ||
+	       (made->event > stale->broken.event && store_visible(model, made, issue));
 }
 
 /*
@@ -332,7 +406,7 @@ static int strike(struct s2c *model, struct chk_stale *stale, void *ctx)
 static void near_misses(struct s2c *model, unsigned int cpu, const struct chk_vmid *vmid,
 			const struct chk_kill *kill, const char *nonsense)
 {
-	if (!(kill->leaf || kill->table) && !nonsense)
+	if ((!(kill->leaf || kill->table) || kill->all_vmids) && !nonsense)
 		return;
 	for (struct chk_tree *tree = model->trees; tree; tree = tree->next) {
 		struct chk_stale *stale = tree->stale;
@@ -347,7 +421,7 @@ static void near_misses(struct s2c *model, unsigned int cpu, const struct chk_vm
 				continue;
 			if (nonsense)
 				note(model, stale, CHK_NOTE_OPERAND);
-			else if (tree->vmid != vmid && hit && vmid)
+			else if (tree->vmid != vmid && hit)
 				note(model, stale, CHK_NOTE_VMID);
 			else if (tree->vmid == vmid && !hit)
 				note(model, stale, CHK_NOTE_RANGE);
@@ -375,16 +449,19 @@ void chk_tlbi(struct s2c *model, unsigned int cpu, struct chk_vmid *vmid,
 	struct issue issue = { kill, cpu, kill->local ? 1ull << cpu : ~0ull };
 
 	model->stats.tlbis++;
-	near_misses(model, cpu, vmid, kill, nonsense);
-	if (nonsense)
+	if (!(kill->leaf || kill->table || kill->combined)) {
+		near_misses(model, cpu, vmid, kill, nonsense);
 		return;
+	}
+	near_misses(model, cpu, vmid, kill, NULL);
 	if (!kill->all_vmids) {
 		strike_all(model, vmid ? vmid->tree : NULL, &issue);
 	} else {
 		for (struct chk_tree *tree = model->trees; tree; tree = tree->next)
 			strike_all(model, tree, &issue);
 	}
-	if (!kill->size && kill->leaf && kill->table && kill->combined) {
+	if (!kill->size && kill->level == S2C_LEVEL_ANY && kill->leaf && kill->table &&
+	    kill->combined) {
 		struct chk_pending all = { .leaf = issue.reach,
 					   .vmid = kill->all_vmids ? NULL : vmid,
 					   .event = model->now };
@@ -402,7 +479,7 @@ static void cleared(struct s2c *model, struct chk_vmid *vmid, uint64_t cpus, uin
 	}
 	/* What was found while nobody ran it cannot matter any more. */
 	if (vmid->tree && !vmid->running && cpus == ~0ull)
-		chk_suspended_free(&vmid->tree->suspended);
+		chk_forgive(model, vmid->tree);
 	(void)model;
 }
 
@@ -425,7 +502,7 @@ static void complete(struct s2c *model, const struct chk_pending *pending, uint6
 	stale->leaf &= ~(pending->leaf & reach);
 	stale->table &= ~(pending->table & reach);
 	stale->combined &= ~(pending->combined & reach);
-	if (reach == ~0ull)
+	if (!((pending->leaf | pending->table | pending->combined) & ~reach))
 		stale->notes &= (uint8_t)~CHK_NOTE_INCOMPLETE;
 	if (!(stale->leaf | stale->table | stale->combined))
 		chk_stale_drop(model, stale);
@@ -442,18 +519,20 @@ void chk_dsb(struct s2c *model, unsigned int cpu, unsigned int op)
 	model->stats.dsbs++;
 	if (access == 1)
 		return;
-	c->ordered = c->dsb_any = model->now;
+	c->dsb_any = model->now;
 	if (domain != S2C_NSH) {
-		c->dsb_ish = model->now;
+		c->ordered = c->dsb_ish = model->now;
 		c->unpublished = 0;
 	}
 	if (access)
 		return;
 	/* A pointer before what it leads to: in the order in which they were issued. */
 	for (size_t i = 0; i < c->npending; i++) {
-		complete(model, &c->pending[i], reach);
-		if (reach != ~0ull)
-			c->pending[kept++] = c->pending[i];
+		const struct chk_pending *pending = &c->pending[i];
+
+		complete(model, pending, reach);
+		if ((pending->leaf | pending->table | pending->combined) & ~reach)
+			c->pending[kept++] = *pending;
 	}
 	c->npending = kept;
 }

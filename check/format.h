@@ -94,6 +94,12 @@ const char *chk_arm64_tlbi(struct chk_kill *kill, const struct chk_regime *regim
 /* Puts CPUs (a mask) to work with a regime of any format; the same as S2C_RUN on each. */
 int chk_start(struct s2c *model, uint64_t cpus, const struct chk_regime *regime);
 
+/*
+ * Where the entry at pa stands: returns 1 and fills in the address that it translates, and its
+ * level; or 0 if it is in no table that is linked.
+ */
+int chk_place(struct s2c *model, uint64_t pa, uint64_t *gpa, unsigned int *level);
+
 static inline unsigned int chk_shift(const struct chk_regime *regime, unsigned int level)
 {
 	return regime->page_shift + regime->stride * level;

@@ -12,10 +12,11 @@ static unsigned long long ull(uint64_t value)
 	return value;
 }
 
-static void say_stale(struct s2c *model, struct chk_stale *stale, const char *missing,
-		      const char *what)
+static void say_stale(struct s2c *model, struct chk_stale *stale, struct chk_tree *other,
+		      const char *missing, const char *what)
 {
 	struct chk_about about = { .tree = stale->tree,
+				   .other = other,
 				   .node = stale->node,
 				   .index = stale->index,
 				   .stale = stale,
@@ -41,7 +42,10 @@ static void each_leaf(struct s2c *model, struct chk_node *node, uint64_t gpa, ui
 
 	for (uint64_t i = from; node->linked && i <= to && i < node->n; i++) {
 		struct chk_about about = {
-			.tree = node->tree, .node = node, .index = i, .value = node->slot[i].value
+			.tree = node->tree,
+			.node = node,
+			.index = i,
+			.value = node->slot[i].value,
 		};
 		struct chk_desc desc;
 
@@ -67,7 +71,20 @@ static void not_clean(struct s2c *model, const struct chk_about *about, const st
 		chk_violation(model, "harvest-writable", about,
 			      "gpa 0x%llx can be written without a trace",
 			      ull(chk_slot_gpa(about->node, about->index)));
-	about->node->slot[about->index].dirty = 0;
+}
+
+/* The log was read: what leaves knew that are gone by now was its matter, too. */
+static void forget_dirty(struct chk_node *node, uint64_t gpa, uint64_t last)
+{
+	unsigned int shift = chk_shift(&node->tree->regime, node->level);
+	uint64_t from = gpa <= node->gpa ? 0 : (gpa - node->gpa) >> shift;
+	uint64_t to = (last - node->gpa) >> shift;
+
+	for (uint64_t i = from; i <= to && i < node->n; i++) {
+		node->slot[i].dirty = 0;
+		if (node->slot[i].below)
+			forget_dirty(node->slot[i].below, gpa, last);
+	}
 }
 
 /* Stale records, in a range */
@@ -80,9 +97,12 @@ struct ask {
 static int owed(struct s2c *model, struct chk_stale *stale, void *ctx)
 {
 	const struct ask *ask = ctx;
+	struct chk_desc now = chk_slot_desc(stale->node, stale->index);
+	/* Without its access flag an entry is in no TLB, when all is done. */
+	int aged = now.kind == CHK_LEAF && !now.af && stale->desc.af;
 
-	if (stale->kind != CHK_WIDENED) {
-		say_stale(model, stale, ask->missing, ask->what);
+	if (stale->kind != CHK_WIDENED || aged) {
+		say_stale(model, stale, NULL, ask->missing, ask->what);
 		chk_stale_drop(model, stale);
 	}
 	return 0;
@@ -95,7 +115,7 @@ static int writes(struct s2c *model, struct chk_stale *stale, void *ctx)
 
 	if (stale->kind != CHK_WIDENED && stale->desc.kind == CHK_LEAF &&
 	    (stale->desc.rights & S2C_W || (stale->tree->regime.hd && stale->desc.dbm))) {
-		say_stale(model, stale, ask->missing, ask->what);
+		say_stale(model, stale, NULL, ask->missing, ask->what);
 		chk_stale_drop(model, stale);
 	}
 	return 0;
@@ -109,7 +129,7 @@ static int denies(struct s2c *model, struct chk_stale *stale, void *ctx)
 
 	if (stale->kind == CHK_WIDENED && stale->leaf >> ask->event->cpu & 1 &&
 	    now.kind == CHK_LEAF && now.rights & asked & ~stale->desc.rights) {
-		say_stale(model, stale, ask->missing, ask->what);
+		say_stale(model, stale, NULL, ask->missing, ask->what);
 		chk_stale_drop(model, stale);
 	}
 	return 0;
@@ -138,6 +158,7 @@ static int range_hint(struct s2c *model, const struct s2c_event *event)
 		break;
 	case S2C_HARVEST:
 		each_leaf(model, tree->root, gpa, last, not_clean);
+		forget_dirty(tree->root, gpa, last);
 		fn = writes;
 		ask.missing = "dirty-stale";
 		ask.what = "the dirty log was read";
@@ -160,7 +181,7 @@ void chk_owed_at_run(struct s2c *model, struct chk_tree *tree, unsigned int cpu)
 		next = stale->after;
 		if (stale->kind != CHK_REMOVED || stale->broken.cpu != cpu)
 			continue;
-		say_stale(model, stale, "tlbi-missing", "the guest is entered");
+		say_stale(model, stale, NULL, "tlbi-missing", "the guest is entered");
 		chk_stale_drop(model, stale);
 	}
 }
@@ -169,19 +190,21 @@ void chk_owed_at_run(struct s2c *model, struct chk_tree *tree, unsigned int cpu)
 
 struct find {
 	uint64_t pa, size;
-	uint8_t found;
+	const char *rule;   /* for leaves that are valid ... */
+	const char *cached; /* ... and for those that are stale */
+	const char *what;
+	struct chk_tree *other; /* whose table it is now; or NULL */
 };
 
 static int stale_to(struct s2c *model, struct chk_stale *stale, void *ctx)
 {
-	struct find *find = ctx;
+	const struct find *find = ctx;
 	uint64_t size = chk_size(&stale->tree->regime, stale->node->level);
 
 	if (stale->kind == CHK_REMOVED && stale->desc.kind == CHK_LEAF &&
 	    stale->desc.pa < find->pa + find->size && find->pa < stale->desc.pa + size) {
-		say_stale(model, stale, "taken-cached", "its page was taken back");
+		say_stale(model, stale, find->other, find->cached, find->what);
 		chk_stale_drop(model, stale);
-		find->found = 1;
 	}
 	return 0;
 }
@@ -203,11 +226,11 @@ static int leaf_to(struct s2c *model, struct chk_node *node, const struct find *
 		    leaf_to(model, node->slot[i].below, find))
 			return 1;
 		if (desc.kind == CHK_LEAF && desc.pa < find->pa + find->size &&
-		    find->pa < desc.pa + size) {
-			chk_violation(
-				model, "taken-mapped", &about,
-				"0x%llx (0x%llx bytes) was taken back, but gpa 0x%llx leads there",
-				ull(find->pa), ull(find->size), ull(chk_slot_gpa(node, i)));
+		    find->pa < desc.pa + size && !(find->other && chk_is_host(&about, &desc))) {
+			chk_violation(model, find->rule, &about,
+				      "gpa 0x%llx still leads to 0x%llx (0x%llx bytes), and %s",
+				      ull(chk_slot_gpa(node, i)), ull(find->pa), ull(find->size),
+				      find->what);
 			return 1;
 		}
 	}
@@ -216,7 +239,12 @@ static int leaf_to(struct s2c *model, struct chk_node *node, const struct find *
 
 static void on_take(struct s2c *model, const struct s2c_event *event)
 {
-	struct find find = { event->address, event->value, 0 };
+	struct find find = { event->address,
+			     event->value,
+			     "taken-mapped",
+			     "taken-cached",
+			     "its page was taken back",
+			     NULL };
 
 	for (struct chk_tree *tree = model->trees;
 	     tree && chk_output_any(model, find.pa, find.size, CHK_VALID); tree = tree->next) {
@@ -229,33 +257,68 @@ static void on_take(struct s2c *model, const struct s2c_event *event)
 	chk_map_set(&model->property[CHK_TAKEN], find.pa, find.size, 1);
 }
 
+/* A tree that nobody runs and that maps what is a table now: has it been torn down? */
+void chk_table_page(struct s2c *model, const struct chk_node *node, uint64_t size)
+{
+	uint64_t pa = node->table;
+	struct find find = {
+		pa, size, "table-mapped", "table-mapped", "its page is a table now", node->tree
+	};
+	struct chk_tree *tree;
+
+	for (tree = model->trees; tree && chk_output_any(model, pa, size, CHK_VALID);
+	     tree = tree->next) {
+		if (!leaf_to(model, tree->root, &find) || tree->vmid->running || tree == node->tree)
+			continue;
+		model->reported = 0;
+		chk_tree_bury(model, tree);
+	}
+	for (tree = model->trees; tree && chk_output_any(model, pa, size, CHK_STALE);
+	     tree = tree->next)
+		(void)chk_each_stale(model, tree, 0, 0, stale_to, &find);
+}
+
 /* ALLOC and FREE: its contents are nobody's, and no walker may be interested. */
+static void renounce(struct s2c *model, const struct s2c_event *event, struct chk_unit *unit)
+{
+	const char *what = event->kind == S2C_FREE ? "gave back" : "handed out";
+	struct chk_about about = { 0 };
+
+	if (unit->node) {
+		about = (struct chk_about){ .tree = unit->node->tree,
+					    .node = unit->node->up,
+					    .index = unit->node->up_index };
+		chk_violation(model, "table-free", &about, "%s table 0x%llx, which is linked", what,
+			      ull(unit->pa));
+	} else if (chk_stale_alive(unit->via, unit->via_id)) {
+		about = (struct chk_about){ .tree = unit->via->tree, .stale = unit->via };
+		chk_violation(model, chk_cause(unit->via, "table-free"), &about,
+			      "%s table 0x%llx, to which CPUs may still have a pointer", what,
+			      ull(unit->pa));
+		unit->via = NULL;
+	}
+	unit->known[0] = unit->known[1] = 0;
+}
+
 static void on_table_memory(struct s2c *model, const struct s2c_event *event)
 {
-	uint64_t pa = event->address & ~((1ull << CHK_UNIT_SHIFT) - 1);
+	uint64_t first = event->address >> CHK_UNIT_SHIFT;
+	uint64_t last = (event->address + (event->value - 1)) >> CHK_UNIT_SHIFT;
 
-	for (; pa < event->address + event->value; pa += 1u << CHK_UNIT_SHIFT) {
-		struct chk_unit *unit = chk_unit_find(model, pa);
-		struct chk_about about = { 0 };
+	/* Whatever is smaller: the range, or what is known. */
+	for (uint64_t i = first; last - first < model->units && i <= last; i++) {
+		struct chk_unit *unit = chk_unit_find(model, i << CHK_UNIT_SHIFT);
 
-		if (!unit)
-			continue;
-		if (unit->node) {
-			about = (struct chk_about){ .tree = unit->node->tree,
-						    .node = unit->node->up,
-						    .index = unit->node->up_index };
-			chk_violation(
-				model, "table-free", &about, "%s table 0x%llx, which is linked",
-				event->kind == S2C_FREE ? "gave back" : "handed out", ull(pa));
-		} else if (chk_stale_alive(unit->via, unit->via_id)) {
-			about = (struct chk_about){ .tree = unit->via->tree, .stale = unit->via };
-			chk_violation(model, chk_cause(unit->via, "table-free"), &about,
-				      "%s table 0x%llx, to which CPUs may still have a pointer",
-				      event->kind == S2C_FREE ? "gave back" : "handed out",
-				      ull(pa));
-			unit->via = NULL;
+		if (unit)
+			renounce(model, event, unit);
+	}
+	for (uint64_t i = 0; last - first >= model->units && model->unit && i <= model->unit_mask;
+	     i++) {
+		for (struct chk_unit *unit = model->unit[i]; unit; unit = unit->next) {
+			if (unit->pa >> CHK_UNIT_SHIFT >= first &&
+			    unit->pa >> CHK_UNIT_SHIFT <= last)
+				renounce(model, event, unit);
 		}
-		unit->known[0] = unit->known[1] = 0;
 	}
 }
 
@@ -297,9 +360,9 @@ int chk_hint(struct s2c *model, const struct s2c_event *event)
 			    (bytes & ~0xfffull) + 1);
 		return 0;
 	}
-	if (!bytes || pa + (bytes - 1) < pa) {
-		snprintf(model->error, sizeof(model->error), "no range: 0x%llx bytes at 0x%llx",
-			 ull(bytes), ull(pa));
+	if (!bytes || pa >> 56 || bytes >> 56) {
+		snprintf(model->error, sizeof(model->error),
+			 "no range of addresses: 0x%llx bytes at 0x%llx", ull(bytes), ull(pa));
 		return -1;
 	}
 	switch (event->kind) {

@@ -21,10 +21,15 @@ static int is_valid(const struct chk_desc *desc)
 
 static int same_contents(const struct s2c *model, uint64_t a, uint64_t b, uint64_t size)
 {
+	const struct chk_map *map = &model->property[CHK_SAME];
 	uint64_t end;
 
-	return chk_map_get(&model->property[CHK_SAME], a, size, &end) == b + 1 ||
-	       chk_map_get(&model->property[CHK_SAME], b, size, &end) == a + 1;
+	for (uint64_t at = 0; at < size; at += 0x1000) {
+		if (chk_map_get(map, a + at, 0x1000, &end) != b + at + 1 &&
+		    chk_map_get(map, b + at, 0x1000, &end) != a + at + 1)
+			return 0;
+	}
+	return 1;
 }
 
 static int can_write(const struct chk_regime *regime, const struct chk_desc *desc)
@@ -70,7 +75,7 @@ struct meet {
 	struct chk_node *node; /* the new entry */
 	uint64_t index;
 	const struct chk_desc *desc;
-	uint64_t old;
+	const struct chk_desc *was; /* what stood there until now */
 };
 
 /* Does a leaf that is cached for [gpa...) agree with a valid leaf of another size? */
@@ -95,7 +100,6 @@ static void conflict(struct s2c *model, struct chk_stale *stale, const struct me
 				   .node = meet->node,
 				   .index = meet->index,
 				   .stale = stale,
-				   .old = meet->old,
 				   .value = meet->node->slot[meet->index].value };
 
 	/* Went stale by this very event: a size was changed in place, and the rest did not stay. */
@@ -130,6 +134,10 @@ static int harmless(const struct chk_regime *regime, const struct chk_stale *sta
 {
 	const struct chk_desc *was = &stale->desc, *is = meet->desc;
 
+	/* No break was needed now: but is an older form cached that would have needed one? */
+	if (was->kind == CHK_LEAF && is->kind == CHK_LEAF && meet->was->kind == CHK_LEAF)
+		return (was->pa == is->pa || !can_write(regime, was)) &&
+		       was->memattr == is->memattr && was->sh == is->sh;
 	if (was->kind == CHK_TABLE)
 		return is->kind == CHK_TABLE ? was->pa == is->pa : resizes(regime, is);
 	if (is->kind == CHK_TABLE)
@@ -144,6 +152,8 @@ static void meet_neighbours(struct s2c *model, struct meet *meet)
 	uint64_t n = 1ull << regime->contiguous[meet->node->level];
 	uint64_t first = meet->index & ~(n - 1);
 
+	if (!meet->node->contiguous)
+		return;
 	for (uint64_t i = first; i < first + n && i < meet->node->n && meet->node->live; i++) {
 		for (struct chk_stale *stale = meet->node->slot[i].stale, *next; stale;
 		     stale = next) {
@@ -165,7 +175,7 @@ static void meet_stale(struct s2c *model, struct meet *meet)
 
 	for (stale = node->slot[index].stale; stale; stale = next) {
 		next = stale->next;
-		if (stale->kind == CHK_REMOVED && !harmless(regime, stale, meet))
+		if (!harmless(regime, stale, meet))
 			conflict(model, stale, meet);
 	}
 	if (meet->desc->kind != CHK_LEAF)
@@ -197,15 +207,24 @@ static int all_of(const struct s2c *model, enum chk_property property, uint64_t 
 	return chk_map_get(&model->property[property], pa, size, &end) && end == pa + size;
 }
 
+/* Will instruction fetches see what is there? What was written is clean to them, or coherent. */
+static int fetchable(const struct s2c *model, uint64_t pa, uint64_t size)
+{
+	uint32_t features = model->config.cpu.features;
+
+	if (!(features & S2C_DIC))
+		return all_of(model, CHK_CLEAN_INSN, pa, size);
+	return features & S2C_IDC || all_of(model, CHK_CLEAN_POU, pa, size);
+}
+
 static void judge_caches(struct s2c *model, const struct chk_about *about,
 			 const struct chk_desc *desc, const struct chk_desc *old, uint64_t size)
 {
 	const struct chk_regime *regime = &about->tree->regime;
-	uint32_t features = model->config.cpu.features;
 	unsigned int was = old->kind == CHK_LEAF && old->pa == desc->pa ? old->rights : 0;
 	unsigned int exec = desc->rights & ~was & (S2C_X | S2C_XP);
 
-	if (features & S2C_COHERENT || desc->memory == CHK_DEVICE)
+	if (model->config.cpu.features & S2C_COHERENT || desc->memory == CHK_DEVICE)
 		return;
 	if (uncached(regime, desc) && !(old->kind == CHK_LEAF && old->pa == desc->pa) &&
 	    !all_of(model, CHK_CLEAN_POC, desc->pa, size))
@@ -213,7 +232,7 @@ static void judge_caches(struct s2c *model, const struct chk_about *about,
 			      "mapped 0x%llx (0x%llx bytes), which was not cleaned to the point of "
 			      "coherency",
 			      ull(desc->pa), ull(size));
-	else if (exec && !(features & S2C_DIC) && !all_of(model, CHK_CLEAN_INSN, desc->pa, size))
+	else if (exec && !fetchable(model, desc->pa, size))
 		chk_violation(model, "cache-insn", about,
 			      "made 0x%llx (0x%llx bytes) executable without instruction cache "
 			      "maintenance",
@@ -223,16 +242,14 @@ static void judge_caches(struct s2c *model, const struct chk_about *about,
 /* The guest gets memory in which a table of this node lies. Returns whether that was said. */
 static int give_table(struct s2c *model, const struct chk_about *about, const struct chk_node *node)
 {
-	struct chk_about its = { .tree = node->tree, .node = node->up, .index = node->up_index };
+	struct chk_about both = *about;
 
-	if (node->tree->vmid->running) {
-		chk_violation(model, "table-mapped", about,
-			      "gives the guest 0x%llx, which is a table of VMID %u",
-			      ull(node->table), node->tree->regime.vmid);
+	both.other = node->tree;
+	chk_violation(model, "table-mapped", &both,
+		      "gives the guest 0x%llx, which is a table of VMID %u", ull(node->table),
+		      node->tree->regime.vmid);
+	if (node->tree == about->tree || node->tree->vmid->running)
 		return 1;
-	}
-	chk_violation(model, "table-mapped", &its,
-		      "its table 0x%llx was given to a guest as memory", ull(node->table));
 	model->reported = 0;
 	chk_tree_bury(model, node->tree);
 	return 0;
@@ -302,6 +319,8 @@ static void judge_run(struct s2c *model, const struct chk_about *about, const st
 	uint64_t first = n ? about->index & ~(n - 1) : 0;
 	uint64_t size = chk_size(regime, node->level);
 
+	if (!node->contiguous)
+		return;
 	if (desc->contiguous && n && (desc->pa - (about->index - first) * size) & (n * size - 1))
 		chk_violation(model, "contiguous-run", about,
 			      "0x%llx does not continue an aligned run", ull(desc->pa));
@@ -362,6 +381,11 @@ static void judge_dirty(struct s2c *model, const struct chk_about *about,
 	judge_dirty_below(model, about, desc, about->node->slot[about->index].below);
 }
 
+int chk_is_host(const struct chk_about *about, const struct chk_desc *desc)
+{
+	return !about->tree->regime.vmid && desc->pa == chk_slot_gpa(about->node, about->index);
+}
+
 static void judge_leaf(struct s2c *model, struct chk_about *about, const struct chk_desc *desc,
 		       const struct chk_desc *old)
 {
@@ -370,11 +394,19 @@ static void judge_leaf(struct s2c *model, struct chk_about *about, const struct 
 
 	judge_page(model, about, desc, size);
 	judge_run(model, about, desc);
-	if (old->kind != CHK_LEAF || old->pa != desc->pa)
-		judge_table_mapped(model, about, desc, size);
-	judge_caches(model, about, desc, old, size);
+	if (!chk_is_host(about, desc)) {
+		if (old->kind != CHK_LEAF || old->pa != desc->pa)
+			judge_table_mapped(model, about, desc, size);
+		judge_caches(model, about, desc, old, size);
+	}
 	if (regime->hd)
 		judge_dirty(model, about, desc);
+}
+
+/* Does it matter for the new entry what is stale? Not if only rights or the like have changed. */
+static int meets(const struct chk_desc *desc, const struct chk_desc *old)
+{
+	return old->kind != desc->kind || old->pa != desc->pa || (old->nt && !desc->nt);
 }
 
 /* The entry is valid now and was not, or was another one. Its slot has the new value already. */
@@ -384,14 +416,16 @@ void chk_judge_made(struct s2c *model, struct chk_node *node, uint64_t index,
 	struct chk_about about = {
 		.tree = node->tree, .node = node, .index = index, .value = node->slot[index].value
 	};
-	struct meet meet = { node, index, desc, 0 };
+	struct meet meet = { node, index, desc, old };
 
 	if (!is_valid(desc)) {
 		chk_violation(model, desc->kind == CHK_OUTPUT ? "output-size" : "reserved", &about,
 			      "%s", desc->why);
 		return;
 	}
-	if (!is_valid(old) || old->kind != desc->kind)
+	if (desc->contiguous)
+		node->contiguous = 1;
+	if (meets(desc, old))
 		meet_stale(model, &meet);
 	if (desc->kind == CHK_TABLE) {
 		chk_link(model, node, index, desc);
@@ -417,8 +451,10 @@ static void judge_dirty_change(struct s2c *model, const struct chk_about *about,
 {
 	const struct s2c_event *event = &model->event;
 
-	if (!about->tree->regime.hd || !old->dbm || old->rights & S2C_W ||
-	    event->kind != S2C_WRITE || event->flags & (S2C_ATOMIC | S2C_HARDWARE))
+	/* While no CPU runs the guest, none writes in its name. */
+	if (!about->tree->vmid->running || !about->tree->regime.hd || !old->dbm ||
+	    old->rights & S2C_W || event->kind != S2C_WRITE ||
+	    event->flags & (S2C_ATOMIC | S2C_HARDWARE))
 		return;
 	chk_violation(model, "dirty-store", about,
 		      "a plain store over 0x%llx: hardware may have made it dirty in between",
@@ -435,6 +471,7 @@ static void retire(struct s2c *model, struct chk_node *node, uint64_t index,
 	struct chk_stale *stale = NULL;
 	enum chk_stale_kind kind = CHK_REMOVED;
 	unsigned int lost = old->rights & ~new_desc->rights;
+	int stricter = old->nt < new_desc->nt || old->af > new_desc->af;
 
 	if (regime->hd && old->dbm && !new_desc->dbm)
 		lost |= S2C_W;
@@ -442,7 +479,7 @@ static void retire(struct s2c *model, struct chk_node *node, uint64_t index,
 		kind = CHK_NARROWED;
 	else if (stays)
 		kind = CHK_WIDENED;
-	if (!model->reported && (!stays || lost || new_desc->rights & ~old->rights))
+	if (!model->reported && (!stays || lost || stricter || new_desc->rights & ~old->rights))
 		stale = chk_stale_new(model, node, index, kind, NULL);
 	if (old->kind == CHK_TABLE)
 		chk_unlink(model, node, index, stale);
@@ -466,7 +503,7 @@ static void change_entry(struct s2c *model, struct chk_node *node, uint64_t inde
 	model->stats.entries++;
 	if (is_valid(&old)) {
 		judge_dirty_change(model, &about, &old);
-		if (is_valid(&new_desc))
+		if (is_valid(&new_desc) && chk_held(model, node, index))
 			rule = replace(model, node, &old, &new_desc);
 		if (rule)
 			chk_violation(
@@ -484,25 +521,7 @@ static void change_entry(struct s2c *model, struct chk_node *node, uint64_t inde
 		model->cpu[model->event.cpu].unpublished = 1;
 	if (!(old.kind == CHK_TABLE && new_desc.kind == CHK_TABLE && old.pa == new_desc.pa))
 		chk_judge_made(model, node, index, &new_desc, &old);
-	if (!model->reported)
-		slot->dirty = 0;
-}
-
-/* A store to a table that was unlinked while walkers may still come to it. */
-void chk_store_elsewhere(struct s2c *model, struct chk_unit *unit, uint64_t value)
-{
-	struct chk_stale *via = unit->via;
-	const struct chk_regime *regime = &via->tree->regime;
-	struct chk_about about = { .tree = via->tree, .stale = via };
-	struct chk_desc desc =
-		regime->decode(regime, via->node->level ? via->node->level - 1u : 0, value);
-
-	if (desc.kind == CHK_INVALID && model->event.size == 3)
-		return;
-	chk_violation(model, chk_cause(via, "table-write"), &about,
-		      "wrote 0x%llx into table 0x%llx, to which CPUs may still have a pointer",
-		      ull(value), ull(unit->pa));
-	unit->via = NULL;
+	slot->dirty = 0;
 }
 
 void chk_change(struct s2c *model, struct chk_unit *unit, uint64_t pa, uint64_t value)

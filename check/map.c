@@ -55,7 +55,8 @@ static size_t cut(struct chk_map *map, uint64_t start, uint64_t last)
 	}
 	for (end = at; end < map->n && map->range[end].last <= last; end++)
 		;
-	memmove(&map->range[at], &map->range[end], (map->n - end) * sizeof(*map->range));
+	if (end > at)
+		memmove(&map->range[at], &map->range[end], (map->n - end) * sizeof(*map->range));
 	map->n -= end - at;
 	if (at < map->n && map->range[at].start <= last)
 		map->range[at].start = last + 1;

@@ -85,9 +85,9 @@ static void leave(struct s2c *model, unsigned int cpu)
 {
 	struct chk_cpu *c = &model->cpu[cpu];
 
-	if (c->runs && c->tree) {
-		c->tree->vmid->running &= ~(1ull << cpu);
-		c->tree->vmid->ran[cpu] = model->now;
+	if (c->runs) {
+		c->vmid->running &= ~(1ull << cpu);
+		c->vmid->ran[cpu] = model->now;
 	}
 	c->runs = 0;
 }
@@ -105,7 +105,8 @@ static int residue(const struct chk_vmid *vmid)
 static int same_shape(const struct chk_regime *a, const struct chk_regime *b)
 {
 	return a->decode == b->decode && a->page_shift == b->page_shift && a->top == b->top &&
-	       a->ipa_bits == b->ipa_bits && a->fwb == b->fwb && a->ds == b->ds;
+	       a->ipa_bits == b->ipa_bits && a->pa_bits == b->pa_bits && a->fwb == b->fwb &&
+	       a->ds == b->ds && a->ha == b->ha && a->hd == b->hd;
 }
 
 /* The VMID had another tree, or none. Returns whether this one may have it now. */
@@ -163,6 +164,10 @@ static void run(struct s2c *model, unsigned int cpu, const struct chk_regime *re
 			return;
 		if (tree->vmid) { /* what is cached under its old number is that number's matter */
 			chk_stale_drop_all(model, tree);
+			if (!tree->vmid->running) {
+				chk_tree_bury(model, tree);
+				chk_forgive(model, tree);
+			}
 			tree->vmid->tree = NULL;
 		}
 		tree->vmid = vmid;
@@ -171,10 +176,15 @@ static void run(struct s2c *model, unsigned int cpu, const struct chk_regime *re
 	}
 	vmid->running |= 1ull << cpu;
 	c->tree = tree;
+	c->vmid = vmid;
 	c->runs = 1;
-	chk_resume(model, tree);
-	if (tree->dead)
+	if (tree->dead) {
+		/* What is in its tables now is no second mistake. */
+		model->reported |= tree->suspended != 0;
+		chk_resume(model, tree);
 		chk_tree_revive(model, tree);
+	}
+	chk_resume(model, tree);
 	if (model->config.options & S2C_OWED_AT_RUN && tree->stale)
 		chk_owed_at_run(model, tree, cpu);
 }
@@ -246,7 +256,7 @@ static void store(struct s2c *model, uint64_t pa, uint64_t value, int whole)
 		chk_change(model, unit, pa, value);
 	} else if (unit->via) {
 		if (chk_stale_alive(unit->via, unit->via_id))
-			chk_store_elsewhere(model, unit, value);
+			chk_store_elsewhere(model, unit, pa, value);
 		else
 			unit->via = NULL;
 		if (!unit->via && model->config.watch)
@@ -367,7 +377,7 @@ static int on_dc(struct s2c *model, const struct s2c_event *event)
 
 	if (event->op >= S2C_DCS)
 		return wrong(model, "unknown cache maintenance", event->op);
-	if (!bytes || pa + (bytes - 1) < pa)
+	if (!bytes || pa >> 56 || bytes >> 56)
 		return wrong(model, "cache maintenance of no range", bytes);
 	if (chk_map_get(&model->property[CHK_IS_DEVICE], pa, bytes, &end) || end != pa + bytes)
 		chk_violation(model, "cache-device", &about, "dc %s on 0x%llx, which is a device",
@@ -396,8 +406,8 @@ static int on_ic(struct s2c *model, const struct s2c_event *event)
 	uint64_t pa = event->value ? event->address : 0;
 	uint64_t bytes = event->value ? event->value : 1ull << 52;
 
-	if (pa + (bytes - 1) < pa)
-		return wrong(model, "cache maintenance wraps around", pa);
+	if (pa >> 56 || bytes >> 56)
+		return wrong(model, "cache maintenance of no range", bytes);
 	if (model->config.cpu.features & S2C_IDC) {
 		chk_map_set(&model->property[CHK_CLEAN_INSN], pa, bytes, 1);
 		return 0;
@@ -419,7 +429,7 @@ static int on_barrier(struct s2c *model, const struct s2c_event *event)
 		return wrong(model, "unknown barrier", event->op);
 	if (event->kind == S2C_DSB)
 		chk_dsb(model, event->cpu, event->op);
-	else if (event->op % 3 != 1)
+	else if (event->op >= S2C_ISH && event->op % 3 != 1)
 		model->cpu[event->cpu].ordered = model->now;
 	return 0;
 }
@@ -488,9 +498,16 @@ int s2c_translate(struct s2c *model, unsigned int vmid, uint64_t gpa, struct s2c
 	if (!node || gpa >> tree->regime.ipa_bits)
 		return -1;
 	for (;;) {
+		struct chk_node *below;
+
 		index = chk_index(&tree->regime, node->level, gpa);
 		if (!node->linked)
 			return 0;
+		below = node->slot[index].below;
+		if (below && below->linked) {
+			node = below;
+			continue;
+		}
 		desc = chk_slot_desc(node, index);
 		leaf->level = node->level;
 		leaf->entry = node->table + index * 8;

@@ -27,7 +27,8 @@ struct chk_node;
 enum chk_stale_kind {
 	CHK_REMOVED,  /* it is gone: nothing may meet it any more */
 	CHK_NARROWED, /* the same translation stays, with fewer rights */
-	CHK_WIDENED,  /* the same, with more rights: owed to nobody, but faults where it should not
+	CHK_WIDENED,  /* the same with more rights, or only stricter (nT, no access flag): owed to
+		       * nobody, but faults where it should not, and in the way of what comes next
 		       */
 };
 
@@ -82,7 +83,8 @@ struct chk_node {
 	uint32_t n;
 	uint8_t level;
 	uint8_t linked;
-	uint8_t pad[2];
+	uint8_t contiguous; /* a leaf with this bit ever stood here */
+	uint8_t pad;
 	struct chk_node *next_linked, *prev_linked; /* all of the model's */
 	struct chk_tree *tree;
 	struct chk_slot slot[];
@@ -93,16 +95,19 @@ struct chk_unit {
 	uint64_t pa;
 	struct chk_node *node; /* linked there; or NULL */
 	uint64_t first;        /* index of word 0 in that node */
-	struct chk_stale *via; /* was linked, and walkers may still come this way */
+	struct chk_stale *via; /* was linked, and walkers may still come this way ... */
 	uint64_t via_id;
+	struct chk_node *was;   /* ... to this place */
 	struct s2c_who written; /* the last store before it was linked */
 	uint64_t known[2];      /* words whose value is known */
 	uint64_t word[CHK_UNIT_WORDS];
 };
 
+/* A violation that waits for trees to be run again: those that nobody ran when it was found. */
 struct chk_suspended {
-	struct s2c_violation *violation[CHK_SUSPENDED];
-	unsigned int n;
+	struct chk_suspended *next;
+	struct chk_tree *tree, *other; /* NULL: waits for no such */
+	struct s2c_violation violation;
 };
 
 /* An address space number: which CPUs may hold anything under it. */
@@ -120,7 +125,8 @@ struct chk_tree {
 	struct chk_vmid *vmid;
 	struct chk_node *root;
 	struct chk_stale *stale; /* those that are owed */
-	struct chk_suspended suspended;
+	uint32_t suspended;      /* violations that wait for it */
+	uint8_t pad2[4];
 	uint8_t dead; /* its tables were used for something else while nobody looked */
 	uint8_t pad[7];
 };
@@ -141,7 +147,8 @@ struct chk_cpu {
 	uint8_t pad[5];
 	uint64_t dsb_ish, dsb_any; /* events of the last DSB that orders stores */
 	uint64_t ordered;          /* event of the last barrier at all that orders stores */
-	struct chk_tree *tree;     /* of the registers, if it runs */
+	struct chk_tree *tree;     /* of the registers, if it runs ... */
+	struct chk_vmid *vmid;     /* ... and under which number */
 	struct chk_pending *pending;
 	size_t npending, room;
 };
@@ -188,6 +195,7 @@ struct s2c {
 	struct chk_cpu cpu[S2C_CPUS];
 	struct chk_vmid *vmid[65536];
 	struct chk_tree *trees;
+	struct chk_suspended *suspended;
 	struct chk_node *linked;
 	struct chk_unit **unit; /* hash by address */
 	uint64_t units, unit_mask;
@@ -243,9 +251,14 @@ int chk_output_any(const struct s2c *model, uint64_t pa, uint64_t size, enum chk
 /* cached.c: stale records */
 /* CPUs that may have cached, under the tree's VMID, what was there since `made`. */
 uint64_t chk_holders(const struct s2c *model, const struct chk_tree *tree, uint64_t made);
+/* CPUs that may have cached what stands in the slot now. */
+uint64_t chk_held(const struct s2c *model, const struct chk_node *node, uint64_t index);
 /* What stands in the slot changes now. NULL if no CPU can hold it. */
 struct chk_stale *chk_stale_new(struct s2c *model, struct chk_node *node, uint64_t index,
 				enum chk_stale_kind kind, struct chk_stale *via);
+/* An entry was made where only `via` leads to: stale from the beginning. NULL as above. */
+struct chk_stale *chk_stale_lost(struct s2c *model, struct chk_node *node, uint64_t index,
+				 uint64_t value, struct chk_stale *via);
 void chk_stale_drop(struct s2c *model, struct chk_stale *stale);
 void chk_stale_drop_all(struct s2c *model, struct chk_tree *tree);
 int chk_stale_alive(const struct chk_stale *stale, uint64_t id);
@@ -267,16 +280,22 @@ void chk_change(struct s2c *model, struct chk_unit *unit, uint64_t pa, uint64_t 
 /* An entry has come into reach by a link, or was written: does it meet anything? */
 void chk_judge_made(struct s2c *model, struct chk_node *node, uint64_t index,
 		    const struct chk_desc *desc, const struct chk_desc *old);
-void chk_store_elsewhere(struct s2c *model, struct chk_unit *unit, uint64_t value);
+
+/* lost.c */
+/* A word of a table that was unlinked has a new value; walkers may still come to it. */
+void chk_store_elsewhere(struct s2c *model, struct chk_unit *unit, uint64_t pa, uint64_t value);
 
 /* hints.c */
 int chk_hint(struct s2c *model, const struct s2c_event *event);
+/* A table of this size was linked here: can a guest reach its memory? */
+void chk_table_page(struct s2c *model, const struct chk_node *node, uint64_t size);
 void chk_owed_at_run(struct s2c *model, struct chk_tree *tree, unsigned int cpu);
 
 /* verdict.c: saying it */
 struct chk_about {
 	struct chk_tree *tree;
-	struct chk_node *node; /* with index: the entry concerned */
+	struct chk_tree *other; /* it takes two: the tree that had the page before */
+	struct chk_node *node;  /* with index: the entry concerned */
 	uint64_t index;
 	const struct chk_stale *stale;
 	uint64_t old, value;
@@ -286,6 +305,12 @@ void chk_violation(struct s2c *model, const char *rule, const struct chk_about *
 /* Why this record is still there; `missing` if nothing was even tried. */
 const char *chk_cause(const struct chk_stale *stale, const char *missing);
 void chk_resume(struct s2c *model, struct chk_tree *tree);
-void chk_suspended_free(struct chk_suspended *suspended);
+/* Nothing found so far in this tree can matter any more. */
+void chk_forgive(struct s2c *model, const struct chk_tree *tree);
+/*
+ * VMID 0, and memory is where it is: by convention a host under its own hypervisor (as pKVM's). It
+ * has filled these pages itself, and among them are the tables of its guests.
+ */
+int chk_is_host(const struct chk_about *about, const struct chk_desc *desc);
 
 #endif

@@ -101,7 +101,7 @@ static void watch(struct s2c *model, uint64_t pa, int on)
 	for (uint64_t at = page; !on && at < page + 0x1000; at += 1u << CHK_UNIT_SHIFT) {
 		const struct chk_unit *unit = chk_unit_find(model, at);
 
-		if (unit && (unit->node || unit->via))
+		if (unit && (unit->node || chk_stale_alive(unit->via, unit->via_id)))
 			return;
 	}
 	model->config.watch(model->config.ctx, page, on);
@@ -124,6 +124,17 @@ struct chk_desc chk_slot_desc(const struct chk_node *node, uint64_t index)
 	const struct chk_regime *regime = &node->tree->regime;
 
 	return regime->decode(regime, node->level, node->slot[index].value);
+}
+
+int chk_place(struct s2c *model, uint64_t pa, uint64_t *gpa, unsigned int *level)
+{
+	const struct chk_unit *unit = chk_unit_find(model, pa);
+
+	if (!unit || !unit->node)
+		return 0;
+	*gpa = chk_slot_gpa(unit->node, unit->first + pa / 8 % CHK_UNIT_WORDS);
+	*level = unit->node->level;
+	return 1;
 }
 
 static struct chk_node *node_new(struct chk_tree *tree, struct chk_node *up, uint64_t up_index,
@@ -163,30 +174,34 @@ static void node_free(struct chk_node *node)
 
 /* Linking */
 
-/* Why the page cannot be a table here; NULL: it can. */
-static const char *refuse(struct s2c *model, struct chk_node *node, struct chk_unit *unit,
-			  struct chk_about *about)
+/*
+ * May the page be a table here? Not if it is one elsewhere, or may still be reached there. If
+ * nobody runs the tree that had it, that one may have been torn down: time will tell, and the page
+ * is ours.
+ */
+static int refused(struct s2c *model, struct chk_unit *unit, const struct chk_about *about)
 {
-	struct chk_tree *other = unit->node ? unit->node->tree : NULL;
+	struct chk_about both = *about;
+	const char *how = "linked already";
 
-	if (other && other != node->tree && !other->vmid->running) {
-		/* A tree that nobody uses: has it been torn down? Time will tell. */
-		about->tree = other;
-		about->node = unit->node->up;
-		about->index = unit->node->up_index;
-		chk_violation(model, "table-reuse", about,
-			      "its table 0x%llx was linked in another tree",
-			      (unsigned long long)unit->pa);
-		model->reported = 0;
-		chk_tree_bury(model, other);
-		return NULL;
+	if (unit->node) {
+		both.other = unit->node->tree;
+	} else if (unit->via && chk_stale_alive(unit->via, unit->via_id) &&
+		   (unit->via->node != about->node || unit->via->index != about->index)) {
+		both.other = unit->via->tree;
+		both.stale = unit->via;
+		how = "which may still be reached where it was linked before";
+	} else {
+		return 0;
 	}
-	if (other)
-		return "is linked already";
-	if (chk_stale_alive(unit->via, unit->via_id) &&
-	    (unit->via->node != node->up || unit->via->index != node->up_index))
-		return "may still be reached where it was linked before";
-	return NULL;
+	chk_violation(model, "table-reuse", &both, "linked table 0x%llx, %s",
+		      (unsigned long long)unit->pa, how);
+	if (both.other == about->tree || both.other->vmid->running)
+		return 1;
+	model->reported = 0;
+	if (unit->node)
+		chk_tree_bury(model, both.other);
+	return 0;
 }
 
 static void check_contents(struct s2c *model, const struct chk_unit *unit,
@@ -215,16 +230,9 @@ static int adopt(struct s2c *model, struct chk_node *node, uint64_t pa, uint64_t
 {
 	struct chk_unit *unit = chk_unit_get(model, pa);
 	struct chk_about about = { .tree = node->tree, .node = node->up, .index = node->up_index };
-	const char *why = refuse(model, node, unit, &about);
 
-	about.tree = node->tree;
-	about.node = node->up;
-	about.index = node->up_index;
-	if (why) {
-		chk_violation(model, "table-reuse", &about, "table 0x%llx %s",
-			      (unsigned long long)pa, why);
+	if (refused(model, unit, &about))
 		return -1;
-	}
 	if (model->config.read) {
 		if (model->config.read(model->config.ctx, unit->pa, unit->word,
 				       sizeof(unit->word))) {
@@ -291,6 +299,7 @@ static int link_at(struct s2c *model, struct chk_node *node, uint64_t pa)
 		model->linked->prev_linked = node;
 	model->linked = node;
 	model->stats.tables++;
+	chk_table_page(model, node, bytes);
 	link_entries(model, node);
 	return 0;
 }
@@ -316,6 +325,7 @@ static void forget_units(struct s2c *model, struct chk_node *node, struct chk_st
 		if (!unit || unit->node != node)
 			continue;
 		unit->node = NULL;
+		unit->was = node;
 		unit->via = via;
 		unit->via_id = via ? via->id : 0;
 		if (!via)
@@ -416,7 +426,7 @@ void chk_tree_free(struct s2c *model, struct chk_tree *tree)
 		if (model->cpu[i].tree == tree)
 			model->cpu[i].tree = NULL;
 	}
-	chk_suspended_free(&tree->suspended);
+	chk_forgive(model, tree);
 	node_free(tree->root);
 	free(tree);
 }

@@ -90,69 +90,97 @@ static void add_cached(struct s2c_violation *violation, const struct chk_stale *
 	violation->cause = stale->culprit;
 }
 
-static void deliver(struct s2c *model, struct chk_tree *tree, struct s2c_violation *violation)
+static void deliver(struct s2c *model, const struct chk_about *about,
+		    const struct s2c_violation *violation)
 {
-	struct chk_suspended *suspended = tree ? &tree->suspended : NULL;
+	struct chk_tree *tree = about->tree, *other = about->other;
+	struct chk_suspended *suspended;
 
-	if (!tree || tree->vmid->running) {
+	if (tree && tree->vmid->running)
+		tree = NULL;
+	if (other && other->vmid->running)
+		other = NULL;
+	if (!tree && !other) {
 		model->stats.violations++;
 		model->config.report(model->config.ctx, violation);
-		free(violation);
 		return;
 	}
 	model->stats.suspended++;
-	if (suspended->n < CHK_SUSPENDED)
-		suspended->violation[suspended->n++] = violation;
-	else
-		free(violation);
+	if ((tree ? tree : other)->suspended >= CHK_SUSPENDED)
+		return;
+	(tree ? tree : other)->suspended++;
+	if (tree && other)
+		other->suspended++;
+	suspended = chk_alloc(1, sizeof(*suspended));
+	*suspended = (struct chk_suspended){ model->suspended, tree, other, *violation };
+	model->suspended = suspended;
 }
 
 void chk_violation(struct s2c *model, const char *rule, const struct chk_about *about,
 		   const char *format, ...)
 {
-	struct s2c_violation *violation;
+	struct s2c_violation violation = { .rule = s2c_rule(rule), .now = chk_who(model) };
 	va_list args;
 
 	if (model->reported)
 		return;
 	model->reported = 1;
-	violation = chk_alloc(1, sizeof(*violation));
-	violation->rule = s2c_rule(rule);
-	violation->now = chk_who(model);
 	if (about->tree) {
-		violation->vmid = about->tree->regime.vmid;
-		violation->root = about->tree->regime.root;
+		violation.vmid = about->tree->regime.vmid;
+		violation.root = about->tree->regime.root;
 	}
 	if (about->node) {
-		violation->gpa = chk_slot_gpa(about->node, about->index);
-		violation->level = about->node->level;
-		violation->entry = about->node->table + about->index * 8;
-		violation->old = about->old;
-		violation->value = about->value;
+		violation.gpa = chk_slot_gpa(about->node, about->index);
+		violation.level = about->node->level;
+		violation.entry = about->node->table + about->index * 8;
+		violation.old = about->old;
+		violation.value = about->value;
 	}
 	if (about->stale)
-		add_cached(violation, about->stale);
+		add_cached(&violation, about->stale);
 	va_start(args, format);
-	vsnprintf(violation->text, sizeof(violation->text), format, args);
+	vsnprintf(violation.text, sizeof(violation.text), format, args);
 	va_end(args);
-	add_history(model, violation);
-	deliver(model, about->tree, violation);
+	add_history(model, &violation);
+	deliver(model, about, &violation);
 }
 
 /* The guest runs again: its tables were no scrap after all. */
 void chk_resume(struct s2c *model, struct chk_tree *tree)
 {
-	struct chk_suspended *suspended = &tree->suspended;
+	struct chk_suspended **at = &model->suspended, *it;
 
-	for (unsigned int i = 0; i < suspended->n; i++) {
+	tree->suspended = 0;
+	while ((it = *at)) {
+		if (it->tree == tree)
+			it->tree = NULL;
+		if (it->other == tree)
+			it->other = NULL;
+		if (it->tree || it->other) {
+			at = &it->next;
+			continue;
+		}
 		model->stats.violations++;
-		model->config.report(model->config.ctx, suspended->violation[i]);
+		model->config.report(model->config.ctx, &it->violation);
+		*at = it->next;
+		free(it);
 	}
-	chk_suspended_free(suspended);
 }
 
-void chk_suspended_free(struct chk_suspended *suspended)
+void chk_forgive(struct s2c *model, const struct chk_tree *tree)
 {
-	while (suspended->n)
-		free(suspended->violation[--suspended->n]);
+	struct chk_suspended **at = &model->suspended, *it;
+
+	while ((it = *at)) {
+		if (it->tree != tree && it->other != tree) {
+			at = &it->next;
+			continue;
+		}
+		if (it->tree)
+			it->tree->suspended--;
+		if (it->other)
+			it->other->suspended--;
+		*at = it->next;
+		free(it);
+	}
 }

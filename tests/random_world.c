@@ -4,6 +4,8 @@
  */
 #include "random_world.h"
 
+#define DEVICES (1ull << 40) /* nothing is a device at one time and memory at another */
+
 int world_slot_of(const struct world *w, uint64_t gpa)
 {
 	for (int i = 0; i < SLOTS; i++)
@@ -38,32 +40,34 @@ void world_back_chunk(struct world *w, uint64_t n)
 	static const uint8_t exec[] = { S2_X, S2_X, 0, S2_XP };
 	static const int16_t errors[] = { S2_ENOENT, S2_EPERM, S2_ENOMEM, S2_EAGAIN };
 	struct run *run = w->run;
-	struct sim_chunk *chunk = &run->sim.chunks[n];
 	uint64_t color = run_random(run, 4);
+	struct sim_chunk chunk = { .hpa = (color << 34) + n * CHUNK, .shift = SIM_CHUNK_SHIFT };
 	int xnx = (run->config.cpu.features & S2_CPU_XNX) != 0;
 
 	if (n >= 512 && n < 1024) {
-		*chunk = (struct sim_chunk){ .hpa = (8ull << 30) + (n - 512) * CHUNK,
-					     .shift = 30,
-					     .prot = S2_RWX };
+		chunk = (struct sim_chunk){ .hpa = (8ull << 30) + (n - 512) * CHUNK,
+					    .shift = 30,
+					    .prot = S2_RWX };
+		sim_set_chunk(&run->sim, n, &chunk);
 		return;
 	}
-	*chunk = (struct sim_chunk){ .hpa = (color << 34) + n * CHUNK, .shift = SIM_CHUNK_SHIFT };
 	if (color == 3)
-		chunk->hpa += 3 * world_page(w); /* as if from another alignment */
+		chunk.hpa += 3 * world_page(w); /* as if from another alignment */
 	if (!run_random(run, 3))
-		chunk->shift =
-			(uint8_t)(run->ref.page_shift +
-				  run_random(run, SIM_CHUNK_SHIFT + 1 - run->ref.page_shift));
+		chunk.shift = (uint8_t)(run->ref.page_shift +
+					run_random(run, SIM_CHUNK_SHIFT + 1 - run->ref.page_shift));
 	if (!run_random(run, 4))
-		chunk->type = (uint8_t)run_random(run, S2_MEM_TYPES);
-	chunk->prot = S2_R;
+		chunk.type = (uint8_t)run_random(run, S2_MEM_TYPES);
+	chunk.prot = S2_R;
 	if (run_random(run, 4))
-		chunk->prot |= S2_W;
-	if (chunk->type < S2_MEM_DEVICE)
-		chunk->prot |= exec[run_random(run, xnx ? 4 : 3)];
+		chunk.prot |= S2_W;
+	if (chunk.type < S2_MEM_DEVICE)
+		chunk.prot |= exec[run_random(run, xnx ? 4 : 3)];
+	if (chunk.type >= S2_MEM_DEVICE)
+		chunk.hpa += DEVICES;
 	if (!run_random(run, 12))
-		chunk->error = errors[run_random(run, 4)];
+		chunk.error = errors[run_random(run, 4)];
+	sim_set_chunk(&run->sim, n, &chunk);
 }
 
 /* What the model says about a page that is taken away: blocks on the edges go as a whole. */

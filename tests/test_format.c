@@ -16,10 +16,10 @@ static struct fixture *const f = &fix;
 
 static uint64_t raw(uint64_t gpa)
 {
-	struct sim_found found;
+	struct s2c_leaf leaf;
 
-	sim_tlb_look(&f->sim, gpa, &found);
-	return found.raw;
+	sim_walk(&f->sim, gpa, &leaf);
+	return leaf.value;
 }
 
 /* What stands in a page descriptor for these attributes, the address left out. */

@@ -475,18 +475,15 @@ static void test_stats_and_sizes(void **state)
 static void test_audit_finds(void **state)
 {
 	struct s2_census census;
-	struct sim_frame *frame = NULL;
+	struct s2c_leaf leaf;
 	uint64_t *entry, was;
 	s2_gpa_t where;
 
 	(void)state;
 	up();
 	assert_int_equal(fixture_map(f, 3 * PAGE, 0x3000, PAGE, S2_RW, 0), 0);
-	for (uint32_t i = 0; i < f->sim.arena.nframes; i++)
-		if (f->sim.arena.frames[i].state == SIM_LINKED && !f->sim.arena.frames[i].level)
-			frame = &f->sim.arena.frames[i];
-	assert_non_null(frame);
-	entry = (uint64_t *)(void *)(f->sim.arena.va + (frame - f->sim.arena.frames) * PAGE) + 3;
+	sim_walk(&f->sim, 3 * PAGE, &leaf);
+	entry = (uint64_t *)(void *)(f->sim.arena.va + (leaf.entry - f->sim.arena.pa));
 	was = *entry;
 	*entry = was | 1ull << 51; /* DBM */
 	assert_int_equal(s2_pt_audit(pt(), &f->walker, &census, &where), S2_ECORRUPT);

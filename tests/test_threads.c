@@ -25,6 +25,7 @@
 #define RAM_BLOCKS 8
 #define HOTPLUG    (16 * GIB) /* slots that come and go, backed by chunks 8..11 */
 #define PLUGS      4
+#define NOWHERE    (100 * GIB) /* nobody maps there */
 
 static struct fixture fix;
 static struct fixture *const f = &fix;
@@ -69,7 +70,8 @@ static void vcpu_fault(struct s2_walker *walker, uint64_t *rng)
 	if (exit.reason != S2_EXIT_RESUME &&
 	    (exit.reason == S2_EXIT_MEMORY || fault.gpa.gpa < HOTPLUG))
 		broken("unexpected exit", fault.gpa.gpa);
-	sim_idle(&f->sim, 0, 0); /* what it made is published */
+	if (f->sim.model)
+		sim_idle(&f->sim, NOWHERE, PAGE); /* what it made is published */
 }
 
 static void *vcpu(void *arg)
@@ -99,7 +101,7 @@ static void expect_empty(struct s2_walker *walker, uint64_t gpa, uint64_t size)
 	for (uint64_t off = 0; off < size; off += PAGE)
 		if (level_at(walker, gpa + off, &leaf) >= 0)
 			broken("mapped although it was taken away", gpa + off);
-	if (f->sim.config.watch == SIM_WATCH)
+	if (f->sim.model)
 		sim_idle_empty(&f->sim, gpa, size);
 }
 
@@ -179,7 +181,7 @@ static void *slots(void *arg)
 
 	(void)arg;
 	s2_walker_init(&walker, &f->vm.pt);
-	sim_thread(1, &walker);
+	sim_thread(VCPUS + 1, &walker);
 	while (__atomic_load_n(&running, __ATOMIC_ACQUIRE))
 		slot_round(&walker, &rng);
 	s2_walker_fini(&walker);
@@ -198,7 +200,7 @@ static void *management(void *arg)
 	(void)arg;
 	s2_walker_init(&walker, &f->vm.pt);
 	s2_gather_init(&gather, &f->vm.pt);
-	sim_thread(2, &walker);
+	sim_thread(VCPUS + 2, &walker);
 	while (__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
 		uint64_t gpa = RAM + sim_random(&rng) % RAM_BLOCKS * BLOCK, at = 0;
 

@@ -200,7 +200,10 @@ static int check_hyp(struct run_options *options)
 
 	if (options->flags & RUN_PLAIN)
 		return 0;
-	if (!options->hyp)
+	if (!options->hyp && options->trace)
+		options->hyp = find("STAGE2_HYP_TRACE", "../arm64/hyp/arm64/stage2-hyp-trace.bin",
+				    "../share/stage2/stage2-hyp-trace.bin");
+	else if (!options->hyp)
 		options->hyp = find("STAGE2_HYP", "../arm64/hyp/arm64/stage2-hyp.bin",
 				    "../share/stage2/stage2-hyp.bin");
 	if (!options->hyp)

@@ -176,6 +176,8 @@ int show_json(FILE *out, const struct run_options *options, const struct run_res
 	put(root, "checksum", result->checksum[0] ? text(result->checksum) : json_null());
 	put(root, "console_lines", json_integer(result->console_lines));
 	put(root, "phases", phases(result));
+	if (options->trace)
+		put(root, "trace_events", json_integer((json_int_t)result->trace_events));
 	if (report)
 		put_report(root, report, numbers);
 	failed = json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));

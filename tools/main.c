@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "run.h"
 
 static const struct command {
@@ -14,6 +15,7 @@ static const struct command {
 	const char *summary;
 } commands[] = {
 	{ "run", run_main, "boot a guest on the second stage and report what its memory did" },
+	{ "check", check_main, "judge a trace of page-table changes by the architecture's rules" },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -41,6 +43,7 @@ static int help(void)
 	       "  stage2 run                  boot Debian's kernel, watch its memory being mapped\n"
 	       "  stage2 run --interactive    the same, to a shell\n"
 	       "  stage2 run --help           everything that can be changed about it\n"
+	       "  stage2 check FILE           judge what a hypervisor did to its page tables\n"
 	       "\n`stage2 COMMAND --help` explains a command, `man stage2` all of them.\n");
 	return EXIT_OK;
 }

@@ -23,6 +23,7 @@ enum option_key {
 	OPT_PAGES,
 	OPT_REPORT,
 	OPT_CONSOLE,
+	OPT_TRACE,
 	OPT_TIMEOUT,
 	OPT_STALL,
 	OPT_HYP,
@@ -43,6 +44,7 @@ static const struct option long_options[] = {
 	{ "pages", required_argument, NULL, OPT_PAGES },
 	{ "report", required_argument, NULL, OPT_REPORT },
 	{ "console", required_argument, NULL, OPT_CONSOLE },
+	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "stall", required_argument, NULL, OPT_STALL },
 	{ "hyp", required_argument, NULL, OPT_HYP },
@@ -86,6 +88,8 @@ static const char help_text[] =
 	"  --report FILE      also writes the JSON to FILE and a picture of the guest's memory\n"
 	"                     beside it: out.json and out.svg for out, out.json or out.svg\n"
 	"  --console FILE     also writes the guest's console, byte for byte\n"
+	"  --trace FILE       also writes what the hypervisor does to its tables and TLBs, for\n"
+	"                     `stage2 check FILE` to judge; the guest runs slower\n"
 	"  --quiet            only the report, no console\n"
 	"  --timeout SECONDS  end the run after that long (default: 300; interactive: 0, never)\n"
 	"  --stall SECONDS    end it when nothing moved for that long (default: 60; as above)\n"
@@ -171,6 +175,9 @@ static int apply(int key, const char *value, struct run_options *o)
 	case OPT_CONSOLE:
 		o->console = value;
 		return 0;
+	case OPT_TRACE:
+		o->trace = value;
+		return 0;
 	case OPT_TIMEOUT:
 		return number("timeout", value, 0, 1000000, &o->timeout_s);
 	case OPT_STALL:
@@ -199,6 +206,11 @@ static int contradictions(const struct run_options *o)
 		return complain("--plain runs without hypervisor: --pages and --test mean nothing");
 	if ((o->flags & RUN_PLAIN) && o->hyp)
 		return complain("--plain runs without hypervisor: --hyp means nothing");
+	if ((o->flags & RUN_PLAIN) && o->trace)
+		return complain("--plain runs without hypervisor: there is nothing to --trace");
+	if ((o->flags & RUN_ICOUNT) && o->trace)
+		return complain("--icount and --trace: waiting for the file is never the same "
+				"twice");
 	return 0;
 }
 

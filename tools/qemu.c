@@ -21,6 +21,7 @@
 
 #include "files.h"
 #include "qemu.h"
+#include "ring.h"
 
 #define MIB      0x100000ull
 #define MAX_ARGS 64
@@ -238,6 +239,15 @@ static int start_process(struct qemu *qemu, const struct run_options *options)
 	return 0;
 }
 
+/* The hypervisor records for whoever reads; it looks when it starts. */
+static int promise_to_read(const struct qemu *qemu)
+{
+	const uint64_t yes = 1;
+	off_t at = (off_t)(HYP_RING_BASE - HYP_RAM_BASE + offsetof(struct hyp_ring, reader));
+
+	return pwrite(qemu->memory, &yes, sizeof(yes), at) == sizeof(yes);
+}
+
 static int make_memory(struct qemu *qemu, const struct run_options *options)
 {
 	void *window;
@@ -252,6 +262,8 @@ static int make_memory(struct qemu *qemu, const struct run_options *options)
 		      (off_t)(HYP_REPORT_BASE - HYP_RAM_BASE));
 	if (window == MAP_FAILED)
 		return complain("cannot map the guest's memory: %s", strerror(errno));
+	if (options->trace && !promise_to_read(qemu))
+		return complain("cannot write the guest's memory: %s", strerror(errno));
 	qemu->report = window;
 	return 0;
 }

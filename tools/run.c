@@ -28,7 +28,7 @@ static const struct {
 	[RUN_END_QEMU] = { "qemu", "QEMU ended without a word from the hypervisor" },
 	[RUN_END_QUIT] = { "quit", "ended by Ctrl-A x" },
 	[RUN_END_SIGNAL] = { "signal", "ended by a signal" },
-	[RUN_END_OUTPUT] = { "output", "the console could not be written" },
+	[RUN_END_OUTPUT] = { "output", "the console or the trace could not be written" },
 };
 
 const char *run_end_name(enum run_end end)

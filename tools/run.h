@@ -3,8 +3,9 @@
  * What the parts of `stage2 run` tell each other: what was asked for, and what came of it.
  *
  * options.c fills in the options, image.c and files.c find and check the files, qemu.c starts the
- * emulator, run.c watches it and fills in the result, numbers.c digests the hypervisor's report,
- * and text.c, json.c and svg.c show it. One thread, no globals but the terminal's (terminal.c).
+ * emulator, watch.c watches it and fills in the result, numbers.c digests the hypervisor's report,
+ * and text.c, json.c and svg.c show it. One thread, save for the one that writes a trace (drain.c);
+ * no globals but the terminal's (terminal.c).
  */
 #ifndef STAGE2_RUN_H
 #define STAGE2_RUN_H
@@ -50,6 +51,7 @@ struct run_options {
 	const char *qemu;
 	const char *report;
 	const char *console;
+	const char *trace; /* NULL: none */
 };
 
 enum run_end {
@@ -87,6 +89,7 @@ struct run_result {
 	unsigned int nphases;
 	unsigned int console_lines;
 	uint64_t console_bytes;
+	uint64_t trace_events; /* in the file of --trace */
 	struct run_phase phases[RUN_PHASES];
 	char checksum[RUN_CHECKSUM];
 	char panic[RUN_REASON];          /* the guest kernel's last words */

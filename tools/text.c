@@ -130,5 +130,8 @@ int show_text(FILE *out, const struct run_options *options, const struct run_res
 		show_faults(out, &c, numbers);
 		show_tables(out, &c, result->report, numbers);
 	}
+	if (options->trace)
+		fprintf(out, "%sTrace%s           %llu events: stage2 check %s\n", c.title, c.plain,
+			(unsigned long long)result->trace_events, options->trace);
 	return ferror(out);
 }

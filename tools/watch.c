@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "drain.h"
 #include "files.h"
 #include "qemu.h"
 #include "terminal.h"
@@ -36,6 +37,7 @@ struct watch {
 	struct run_result *result;
 	struct qemu qemu;
 	struct console console;
+	struct drain *drain; /* NULL: no trace is wanted */
 	sigset_t old_mask;
 	int signals; /* signalfd */
 	int status;  /* of QEMU's exit */
@@ -281,6 +283,8 @@ static int tick(struct watch *watch)
 		console_add_phase(result, "kernel", now);
 	}
 	check_watchdogs(watch, now);
+	if (drain_failed(watch->drain))
+		end_run(watch, RUN_END_OUTPUT);
 	show_live(watch, now);
 	reaped = wait4(watch->qemu.pid, &watch->status, WNOHANG, &usage);
 	if (reaped == watch->qemu.pid) {
@@ -399,12 +403,18 @@ static int refused(const struct watch *watch)
 int run_guest(const struct run_options *options, struct run_result *result)
 {
 	struct watch watch = { .options = options, .result = result };
+	int traced;
 
 	*result = (struct run_result){ .start_s = -1 };
 	fflush(stdout);
-	if (open_console(&watch) || qemu_start(&watch.qemu, options))
+	if (open_console(&watch) || drain_open(options, &watch.drain) ||
+	    qemu_start(&watch.qemu, options))
 		return EXIT_USAGE;
 	take_signals(&watch);
+	if (drain_start(watch.drain, watch.qemu.memory)) {
+		qemu_stop(&watch.qemu);
+		return EXIT_USAGE;
+	}
 	if (options->flags & RUN_INTERACTIVE)
 		terminal_raw();
 	watch.start_s = clock_s();
@@ -423,5 +433,10 @@ int run_guest(const struct run_options *options, struct run_result *result)
 		complain("cannot write '%s': %s", options->console, strerror(errno));
 		result->end = RUN_END_OUTPUT;
 	}
+	traced = drain_close(watch.drain, &result->trace_events);
+	if (traced == EXIT_USAGE)
+		return EXIT_USAGE;
+	if (traced)
+		result->end = RUN_END_OUTPUT;
 	return refused(&watch);
 }

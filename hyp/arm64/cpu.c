@@ -12,6 +12,9 @@
  */
 #include "hyp.h"
 #include "sysreg.h"
+#include "tracing.h"
+
+#include <insn.h>
 
 _Static_assert(sizeof(struct hyp_frame) == FRAME_SIZE, "asm.h");
 _Static_assert(offsetof(struct hyp_dump, sp) == DUMP_SP, "asm.h");
@@ -182,8 +185,8 @@ void cpu_setup(void)
 {
 	struct s2_pt *pt = &hyp_guest.vm.pt;
 
-	sysreg_write(hcr_el2, hcr_value());
-	isb();
+	insn_write_hcr(hcr_value());
+	insn_isb();
 	setup_fine_traps();
 	setup_vectors();
 	setup_timer();
@@ -195,12 +198,14 @@ void cpu_setup(void)
 	sysreg_write(hacr_el2, 0);
 	sysreg_write(vpidr_el2, sysreg_read(midr_el1));
 	sysreg_write(vmpidr_el2, sysreg_read(mpidr_el1));
-	sysreg_write(vtcr_el2, s2_arm64_vtcr(pt));
-	sysreg_write(vttbr_el2, hyp_guest.port.vttbr);
+	insn_write_vtcr(s2_arm64_vtcr(pt));
+	insn_write_vttbr(hyp_guest.port.vttbr);
 	setup_guest_state();
-	isb();
+	insn_isb();
 	/* Whatever an earlier stage of boot left under our VMID. */
-	__asm__ volatile("tlbi vmalls12e1\n\tdsb nsh\n\tisb" : : : "memory");
+	insn_tlbi_vmalls12(INSN_LOCAL);
+	insn_dsb(INSN_NSH);
+	insn_isb();
 }
 
 _Noreturn void guest_enter(struct hyp_frame *frame);
@@ -214,6 +219,7 @@ void cpu_enter(struct hyp_cpu *cpu, uint64_t pc, uint64_t x0)
 	sysreg_write(spsr_el2, PSR_EL1H | PSR_DAIF);
 	/* This function's own stack is below the frame: head.S left room for it. */
 	*frame = start;
+	tracing_run();
 	guest_enter(frame);
 }
 

@@ -9,6 +9,7 @@
 #include "hyp.h"
 #include "sysreg.h"
 #include "testdev.h"
+#include "tracing.h"
 
 #define VMID     1  /* not 0: what reset leaves in VTTBR_EL2 shall not be ours by accident */
 #define IPA_BITS 40 /* reaches QEMU's high PCIe windows */
@@ -63,6 +64,7 @@ static void vm_create(void)
 	hyp_report->ipa_bits = config.pt.ipa_bits;
 	el2_port_init(&guest->port, &config.pt.cpu, HYP_POOL_BASE,
 		      HYP_RAM_BASE + guest->reserve - HYP_POOL_BASE);
+	tracing_port(&guest->port.port);
 	guest->port.regions = guest->regions;
 	guest->port.nregions = guest->nregions;
 	error = s2_vm_init(&guest->vm, &config, &guest->port.port);
@@ -95,6 +97,7 @@ static void slots_add(void)
 void hyp_main(uint64_t dtb)
 {
 	report_start();
+	tracing_start();
 	dtb_read(&hyp_guest, dtb);
 	mmu_map(HYP_POOL_BASE, HYP_RAM_BASE + hyp_guest.reserve - HYP_POOL_BASE, MMU_DATA);
 	cpus_name();

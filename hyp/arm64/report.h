@@ -10,7 +10,7 @@
  * Layout of RAM on QEMU virt (base 0x40000000), all of it described here and nowhere else:
  *   + 0            QEMU's own boot stub
  *   + 2 MiB        hypervisor image (Image header, text_offset 0), its data and stacks
- *   + 8 MiB        this report, 4 MiB
+ *   + 8 MiB        this report, 4 MiB; in the last of it a trace's ring (ring.h)
  *   + 12 MiB       pool for second-stage tables
  *   + reserve      end of the hypervisor's memory = start of the guest's; guest kernel is here
  */
@@ -24,6 +24,8 @@
 #define HYP_REPORT_BASE (HYP_RAM_BASE + 0x800000ull)
 #define HYP_REPORT_SIZE 0x400000ull
 #define HYP_POOL_BASE   (HYP_REPORT_BASE + HYP_REPORT_SIZE)
+#define HYP_RING_SIZE   0x41000ull
+#define HYP_RING_BASE   (HYP_POOL_BASE - HYP_RING_SIZE)
 #define HYP_MAX_CPUS    8
 
 /*

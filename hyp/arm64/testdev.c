@@ -11,12 +11,14 @@
  * Concurrency: any CPU may call anything at any time. backing[] and the counters are atomic; `lock`
  * covers the slots and the emulated device. It is taken outside walker sections only, and no one
  * who holds it waits for anything but sections, which are short: so it may be held over an
- * invalidation.
+ * invalidation. `frames_lock` covers users[], which says to a trace when a frame is behind no page
+ * any more; nothing is called under it but the trace.
  *
  * The guest sees some frames as device memory, past the caches: the hypervisor therefore cleans and
  * invalidates what it reads and writes of them.
  */
 #include "testdev.h"
+#include "tracing.h"
 
 #include "../../tests/guest/abi.h"
 
@@ -28,6 +30,8 @@
 static uint8_t frames[TEST_FRAMES][TEST_PAGE_SIZE] __attribute__((aligned(TEST_PAGE_SIZE)));
 static uint32_t backing[NBACKING];
 static uint64_t counts[TEST_COUNTS];
+static uint32_t users[TEST_FRAMES]; /* pages that a frame is behind */
+static uint32_t frames_lock;
 static uint32_t lock;
 
 static struct s2_memslot slots[TEST_SLOTS] = {
@@ -50,15 +54,15 @@ static struct {
 	uint64_t width;
 } device;
 
-static void take(void)
+static void take(uint32_t *what)
 {
-	while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
+	while (__atomic_exchange_n(what, 1, __ATOMIC_ACQUIRE))
 		__asm__ volatile("yield");
 }
 
-static void release(void)
+static void release(uint32_t *what)
 {
-	__atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(what, 0, __ATOMIC_RELEASE);
 }
 
 static void clean(const void *start, size_t size)
@@ -75,8 +79,10 @@ static void clean(const void *start, size_t size)
 
 void testdev_setup(struct s2_vm *vm)
 {
-	for (uint32_t n = 0; n < NBACKING; n++)
+	for (uint32_t n = 0; n < NBACKING; n++) {
 		backing[n] = n;
+		users[n] = 1;
+	}
 	for (int n = 0; n < TEST_SLOTS; n++) {
 		/* The slots are constants and clear of the board's map: adding cannot fail. */
 		if (s2_vm_slot_add(vm, &slots[n]))
@@ -133,9 +139,25 @@ static int drop(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa, uint64
 {
 	int error = s2_vm_invalidate_begin(vm, s2_gpa(gpa), size, walker);
 
-	if (!error)
-		s2_vm_invalidate_end(vm, s2_gpa(gpa), size);
-	return error;
+	if (error)
+		return error;
+	tracing_empty(gpa, size);
+	s2_vm_invalidate_end(vm, s2_gpa(gpa), size);
+	return 0;
+}
+
+/* Page n, which nothing maps just now, shows another frame, or none. */
+static void back(uint64_t n, uint32_t frame)
+{
+	uint32_t old;
+
+	take(&frames_lock);
+	if (frame < TEST_FRAMES && !users[frame]++)
+		tracing_give(frames[frame], TEST_PAGE_SIZE);
+	old = __atomic_exchange_n(&backing[n], frame, __ATOMIC_ACQ_REL) & 0xff;
+	if (old < TEST_FRAMES && !--users[old])
+		tracing_take(frames[old], TEST_PAGE_SIZE);
+	release(&frames_lock);
 }
 
 static int remap(struct s2_vm *vm, struct s2_walker *walker, const uint64_t *regs)
@@ -156,10 +178,12 @@ static int remap(struct s2_vm *vm, struct s2_walker *walker, const uint64_t *reg
 		return error;
 	error = s2_vm_invalidate_begin(vm, ro, TEST_PAGE_SIZE, walker);
 	if (!error) {
+		tracing_empty(ram.gpa, TEST_PAGE_SIZE);
+		tracing_empty(ro.gpa, TEST_PAGE_SIZE);
 		if (frame == TEST_FRAME_BUSY)
 			__atomic_fetch_or(&backing[n], BUSY_TIMES << BUSY_SHIFT, __ATOMIC_RELEASE);
 		else
-			__atomic_store_n(&backing[n], (uint32_t)frame, __ATOMIC_RELEASE);
+			back(n, (uint32_t)frame);
 		s2_vm_invalidate_end(vm, ro, TEST_PAGE_SIZE);
 	}
 	s2_vm_invalidate_end(vm, ram, TEST_PAGE_SIZE);
@@ -198,10 +222,12 @@ static int slot_op(struct s2_vm *vm, struct s2_walker *walker, uint64_t n, uint6
 
 	if (n >= TEST_SLOTS)
 		return S2_EINVAL;
-	take();
+	take(&lock);
 	switch (op) {
 	case TEST_SLOT_OP_DEL:
 		error = s2_vm_slot_del(vm, &slots[n], walker);
+		if (!error)
+			tracing_empty(slots[n].gpa.gpa, slots[n].size);
 		break;
 	case TEST_SLOT_OP_ADD:
 		error = s2_vm_slot_add(vm, &slots[n]);
@@ -215,7 +241,7 @@ static int slot_op(struct s2_vm *vm, struct s2_walker *walker, uint64_t n, uint6
 	default:
 		error = S2_EINVAL;
 	}
-	release();
+	release(&lock);
 	return error;
 }
 
@@ -235,6 +261,8 @@ static int change(struct s2_vm *vm, struct s2_walker *walker, uint64_t *regs)
 		error = s2_pt_age(&vm->pt, gpa, regs[2], (enum s2_age)regs[3], walker, &gather,
 				  &progress);
 	s2_gather_flush(&gather, walker);
+	if (!error)
+		tracing_done(regs[1], regs[2]);
 	regs[1] = progress.changed;
 	return error;
 }
@@ -437,10 +465,10 @@ int testdev_mmio(const struct s2_exit *exit, const struct s2_arm64_mmio *mmio, u
 	}
 	if (exit->has_slot || offset >= TEST_PAGE_SIZE)
 		return 0;
-	take();
+	take(&lock);
 	done = mmio->write ? device_write(offset, mmio->bytes, value)
 			   : device_read(offset, mmio->bytes, &value);
-	release();
+	release(&lock);
 	if (done && !mmio->write && mmio->reg != 31)
 		regs[mmio->reg] = extend(mmio, value);
 	return done;

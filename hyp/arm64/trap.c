@@ -17,6 +17,9 @@
 #include "hyp.h"
 #include "sysreg.h"
 #include "testdev.h"
+#include "tracing.h"
+
+#include <insn.h>
 
 #define REPEAT_ABORT  1000
 #define REPEAT_SERVED 1000000
@@ -131,7 +134,9 @@ static void abort_lower(struct hyp_cpu *cpu, struct hyp_frame *frame, uint64_t e
 	}
 	/* Both stages' entries disagree, which no table of ours explains: start afresh. */
 	if (ESR_FSC(esr) == FSC_TLB_CONFLICT) {
-		__asm__ volatile("tlbi vmalls12e1\n\tdsb nsh\n\tisb" : : : "memory");
+		insn_tlbi_vmalls12(INSN_LOCAL);
+		insn_dsb(INSN_NSH);
+		insn_isb();
 		watch(cpu, esr, far, REPEAT_ABORT);
 		return;
 	}
@@ -146,10 +151,12 @@ static void abort_lower(struct hyp_cpu *cpu, struct hyp_frame *frame, uint64_t e
 	error = engine_fault(cpu, &fault, &exit);
 	if (error)
 		out_of_tables(error, fault.gpa.gpa);
-	if (exit.reason == S2_EXIT_RESUME)
+	if (exit.reason == S2_EXIT_RESUME) {
+		tracing_served(exit.gpa.gpa, fault.access);
 		watch(cpu, esr, exit.gpa.gpa, REPEAT_SERVED);
-	else
+	} else {
 		unserved(cpu, frame, &exit, &mmio);
+	}
 	report_fault(cpu, &fault, &exit);
 }
 
@@ -166,14 +173,10 @@ static void hypercall(struct hyp_cpu *cpu, struct hyp_frame *frame)
 	report_count(psci_call(cpu, frame) ? &hyp_report->psci_calls : &hyp_report->hypercalls, 1);
 }
 
-/* Called from vectors.S with the guest's registers; on return the guest goes on. */
-void trap(struct hyp_frame *frame)
+static void handle(struct hyp_cpu *cpu, struct hyp_frame *frame)
 {
-	struct hyp_cpu *cpu = cpu_this();
 	uint64_t esr = sysreg_read(esr_el2);
 
-	cpu->entered = report_now();
-	report_count(&hyp_report->heartbeat, 1);
 	switch (ESR_EC(esr)) {
 	case EC_DATA_LOWER:
 	case EC_INSN_LOWER:
@@ -195,4 +198,16 @@ void trap(struct hyp_frame *frame)
 	}
 	cpu->repeat.count = 0;
 	cpu->repeat.esr = 0;
+}
+
+/* Called from vectors.S with the guest's registers; on return the guest goes on. */
+void trap(struct hyp_frame *frame)
+{
+	struct hyp_cpu *cpu = cpu_this();
+
+	tracing_exit();
+	cpu->entered = report_now();
+	report_count(&hyp_report->heartbeat, 1);
+	handle(cpu, frame);
+	tracing_run();
 }

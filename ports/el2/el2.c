@@ -11,6 +11,8 @@
 #include "el2.h"
 #include "tlb.h"
 
+#include <insn.h>
+
 #define PAGE 4096ull
 
 /*
@@ -21,7 +23,7 @@ static void pool_lock(struct el2_pool *pool)
 {
 	while (__atomic_exchange_n(&pool->lock, 1, __ATOMIC_ACQUIRE))
 		while (__atomic_load_n(&pool->lock, __ATOMIC_RELAXED))
-			__asm__ volatile("yield");
+			insn_yield();
 }
 
 static void pool_unlock(struct el2_pool *pool)
@@ -135,9 +137,8 @@ static int resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_pag
  */
 static int insn_needs_clean(const struct s2_cpu *cpu, uint64_t ctr)
 {
-	uint64_t clidr;
+	uint64_t clidr = insn_read_clidr();
 
-	__asm__ volatile("mrs %0, clidr_el1" : "=r"(clidr));
 	return !(cpu->features & S2_CPU_FWB) && !(ctr >> 28 & 1) && clidr >> 24 & 7 &&
 	       (clidr >> 21 & 7 || clidr >> 27 & 7);
 }
@@ -155,26 +156,27 @@ static void cache_sync(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind
 {
 	const struct el2_port *el2 = ctx;
 	uint64_t end = hpa.hpa + size;
-	uint64_t line;
-	uint64_t ctr;
+	uint64_t ctr = insn_read_ctr();
+	uint64_t line = 4ull << (ctr >> 16 & 15);
 
-	__asm__ volatile("mrs %0, ctr_el0" : "=r"(ctr));
-	line = 4ull << (ctr >> 16 & 15);
 	if (kind & S2_SYNC_DATA)
 		for (uint64_t at = hpa.hpa; at < end; at += line)
-			__asm__ volatile("dc civac, %0" : : "r"(at) : "memory");
+			insn_dc_civac(at);
 	else if (insn_needs_clean(&el2->cpu, ctr))
 		for (uint64_t at = hpa.hpa; at < end; at += line)
-			__asm__ volatile("dc cvau, %0" : : "r"(at) : "memory");
-	__asm__ volatile("dsb ish" : : : "memory");
-	if (kind & S2_SYNC_INSN)
-		__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" : : : "memory");
+			insn_dc_cvau(at);
+	insn_dsb(INSN_ISH);
+	if (kind & S2_SYNC_INSN) {
+		insn_ic_ialluis();
+		insn_dsb(INSN_ISH);
+		insn_isb();
+	}
 }
 
 static void relax(void *ctx)
 {
 	(void)ctx;
-	__asm__ volatile("yield" : : : "memory");
+	insn_yield();
 }
 
 void el2_port_init(struct el2_port *el2, const struct s2_cpu *cpu, uint64_t pool, uint64_t size)

@@ -21,56 +21,10 @@
 #include "el2.h"
 #include "tlb.h"
 
-/* SYS encodings: the assembler of armv8.0 does not know the ranges. */
-#define IPAS2E1IS   "#4, c8, c0, #1"
-#define IPAS2LE1IS  "#4, c8, c0, #5"
-#define RIPAS2E1IS  "#4, c8, c0, #2"
-#define RIPAS2LE1IS "#4, c8, c0, #6"
-#define IPAS2E1     "#4, c8, c4, #1"
-#define IPAS2LE1    "#4, c8, c4, #5"
-#define RIPAS2E1    "#4, c8, c4, #2"
-#define RIPAS2LE1   "#4, c8, c4, #6"
+#include <insn.h>
 
-#define sys(what, operand) __asm__ volatile("sys " what ", %0" : : "r"(operand) : "memory")
-
-enum tlbi {
-	TLBI_LEAF = 1u << 0,
-	TLBI_LOCAL = 1u << 1,
-	TLBI_RANGE = 1u << 2,
-};
-
-_Static_assert(TLBI_LEAF == (unsigned int)S2_TLB_LEAF && TLBI_LOCAL == (unsigned int)S2_TLB_LOCAL,
+_Static_assert(INSN_LEAF == (unsigned int)S2_TLB_LEAF && INSN_LOCAL == (unsigned int)S2_TLB_LOCAL,
 	       "flags are passed through");
-
-static void tlbi(unsigned int what, uint64_t operand)
-{
-	switch (what) {
-	case 0:
-		sys(IPAS2E1IS, operand);
-		break;
-	case TLBI_LEAF:
-		sys(IPAS2LE1IS, operand);
-		break;
-	case TLBI_LOCAL:
-		sys(IPAS2E1, operand);
-		break;
-	case TLBI_LOCAL | TLBI_LEAF:
-		sys(IPAS2LE1, operand);
-		break;
-	case TLBI_RANGE:
-		sys(RIPAS2E1IS, operand);
-		break;
-	case TLBI_RANGE | TLBI_LEAF:
-		sys(RIPAS2LE1IS, operand);
-		break;
-	case TLBI_RANGE | TLBI_LOCAL:
-		sys(RIPAS2E1, operand);
-		break;
-	case TLBI_RANGE | TLBI_LOCAL | TLBI_LEAF:
-		sys(RIPAS2LE1, operand);
-		break;
-	}
-}
 
 /* Encoding of a granule in TTL and TG: 4K 1, 16K 2, 64K 3. */
 static uint64_t granule(const struct s2_tlb_op *op)
@@ -90,7 +44,7 @@ static void tlbi_one(const struct el2_port *el2, const struct s2_tlb_op *op, uin
 
 	if (el2->cpu.features & S2_CPU_TLB_LEVEL && arm_level(op))
 		operand |= (granule(op) << 2 | arm_level(op)) << 44;
-	tlbi(op->flags, operand);
+	insn_tlbi_ipa(op->flags, operand);
 }
 
 /* Limits of BaseADDR's unit are the granule's: ranges are whole pages by contract. */
@@ -110,20 +64,12 @@ static void tlbi_range(const struct s2_tlb_op *op)
 			num = 1;
 		if (num > 32)
 			num = 32;
-		tlbi(op->flags | TLBI_RANGE, granule(op) << 46 | (uint64_t)scale << 44 |
-						     (num - 1) << 39 | arm_level(op) << 37 |
-						     (page & ((1ull << 37) - 1)));
+		insn_tlbi_ipa(op->flags | INSN_RANGE,
+			      granule(op) << 46 | (uint64_t)scale << 44 | (num - 1) << 39 |
+				      arm_level(op) << 37 | (page & ((1ull << 37) - 1)));
 		page += num << (5 * scale + 1);
 		pages -= pages < num << (5 * scale + 1) ? pages : num << (5 * scale + 1);
 	}
-}
-
-static void tlbi_all(unsigned int flags)
-{
-	if (flags & S2_TLB_LOCAL)
-		__asm__ volatile("tlbi vmalls12e1" : : : "memory");
-	else
-		__asm__ volatile("tlbi vmalls12e1is" : : : "memory");
 }
 
 /*
@@ -140,7 +86,7 @@ static void tlbi_steps(const struct el2_port *el2, const struct s2_tlb_op *op)
 	uint64_t end = op->gpa.gpa + op->size;
 
 	if ((end - gpa) / step > STEPS_MAX) {
-		tlbi_all(op->flags);
+		insn_tlbi_vmalls12(op->flags);
 		return;
 	}
 	for (; gpa < end; gpa += step)
@@ -160,18 +106,19 @@ static void tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
 			tlbi_steps(el2, op);
 		break;
 	case S2_TLB_ALL:
-		tlbi_all(op->flags);
+		insn_tlbi_vmalls12(op->flags);
 		break;
 	}
 }
 
 static uint64_t vttbr_switch(uint64_t vttbr)
 {
-	uint64_t old;
+	uint64_t old = insn_read_vttbr();
 
-	__asm__ volatile("mrs %0, vttbr_el2" : "=r"(old));
-	if (old != vttbr)
-		__asm__ volatile("msr vttbr_el2, %0\n\tisb" : : "r"(vttbr) : "memory");
+	if (old != vttbr) {
+		insn_write_vttbr(vttbr);
+		insn_isb();
+	}
 	return old;
 }
 
@@ -189,15 +136,15 @@ void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 		local &= ops[i].flags;
 	}
 	/* Pairs with the walkers' reads of the tables; for PUBLISH nothing more is owed. */
-	__asm__ volatile("dsb ishst" : : : "memory");
+	insn_dsb(INSN_ISHST);
 	if (!invalidations)
 		return;
 	old = vttbr_switch(el2->vttbr);
 	for (size_t i = 0; i < n; i++)
 		tlbi_op(el2, &ops[i]);
-	if (local)
-		__asm__ volatile("dsb nsh\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" : : : "memory");
-	else
-		__asm__ volatile("dsb ish\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" : : : "memory");
+	insn_dsb(local ? INSN_NSH : INSN_ISH);
+	insn_tlbi_vmalle1(local);
+	insn_dsb(local ? INSN_NSH : INSN_ISH);
+	insn_isb();
 	vttbr_switch(old);
 }

@@ -28,7 +28,6 @@
 #endif
 
 #define ARENA_FRAMES 4096
-#define ARENA_PA     0x80000000ull
 
 void sim_arena_init(struct sim *sim)
 {
@@ -45,7 +44,8 @@ void sim_arena_init(struct sim *sim)
 		abort();
 	arena->mapping = va;
 	arena->va = va + (-(uintptr_t)va & (align - 1));
-	arena->pa = ARENA_PA;
+	/* High up, where no test maps anything: no guest gets a table. */
+	arena->pa = 1ull << (sim->config.cpu.pa_bits ? sim->config.cpu.pa_bits - 2 : 30);
 	arena->fresh = 1; /* frame 0 ends the queues */
 }
 
@@ -93,7 +93,9 @@ static void check_poison(struct sim *sim, const uint64_t *table, size_t bytes)
 {
 	for (size_t i = 0; i < bytes / 8; i++) {
 		if (table[i] != SIM_POISON) {
-			sim_fail(sim, "written after free: entry %zu of the table at %p is 0x%llx",
+			sim_fail(sim,
+				 "port-freed: written after free: entry %zu of the table at %p is "
+				 "0x%llx",
 				 i, (const void *)table, (unsigned long long)table[i]);
 			return;
 		}
@@ -126,7 +128,7 @@ void *sim_arena_alloc(struct sim *sim, unsigned int order)
 	}
 	memset(table, 0, bytes);
 	for (uint32_t i = 0; i < 1u << order; i++) {
-		arena->frames[n + i] = (struct sim_frame){ .state = SIM_PRIVATE,
+		arena->frames[n + i] = (struct sim_frame){ .state = SIM_OUT,
 							   .order = (uint8_t)order,
 							   .head = i == 0 };
 	}

@@ -3,9 +3,20 @@
  * The simulation's outside: the seven functions of the port, the two hooks, and its life.
  *
  * The hooks are given nothing but an address, so all simulations of the process stand in a list
- * and the arena that holds the address tells which one it is. Port functions also check the
- * promises that port.h makes to them: allocation, freeing and resolving happen outside of walker
- * sections (as far as sim_thread() told which walker the thread uses).
+ * and the arena that holds the address tells which one it is.
+ *
+ * What happens is told to the model (watch.c), which judges it by the architecture. Checked here
+ * are the promises of port.h, hook.h and pte.h, which are stricter:
+ *
+ *   port-section	allocating, freeing and resolving happen outside of walker sections (as far
+ *			as sim_thread() told which walker the thread uses)
+ *   port-freed		what is freed was handed out, and never touched again
+ *   port-store		a linked table is changed by compare-and-swap only
+ *   port-detached	who detached a table does not make entries in it
+ *   port-op		operations for tlb() are well formed
+ *   port-sync		so are those for cache_sync()
+ *   port-wait		nobody waits for ever
+ *   port-leak		tables are given back
  */
 #include <sched.h>
 #include <stdarg.h>
@@ -15,7 +26,6 @@
 
 #include "../../src/pgtable/hook.h"
 #include "machine.h"
-#include "sim_check.h"
 
 #define SIMS       16
 #define WAIT_LIMIT (1024 * 5000u)
@@ -31,21 +41,17 @@ void sim_thread(unsigned int cpu, const struct s2_walker *walker)
 	sim_self.walker = walker;
 }
 
-void sim_log(struct sim *sim, const char *what, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-	sim->events[sim->nevents++ % SIM_EVENTS] = (struct sim_event){ what, a, b, c, d };
-}
-
 static void print_events(struct sim *sim)
 {
 	uint64_t n = sim->nevents < 24 ? sim->nevents : 24;
 
 	for (uint64_t i = sim->nevents - n; i < sim->nevents; i++) {
-		const struct sim_event *event = &sim->events[i % SIM_EVENTS];
+		const struct s2c_event *event = &sim->events[i % SIM_EVENTS];
 
-		fprintf(stderr, "  %-7s 0x%llx 0x%llx 0x%llx 0x%llx\n", event->what,
-			(unsigned long long)event->a, (unsigned long long)event->b,
-			(unsigned long long)event->c, (unsigned long long)event->d);
+		fprintf(stderr, "  %llu: cpu %u %s op %u flags %u 0x%llx 0x%llx\n",
+			(unsigned long long)i, event->cpu, s2c_kind_name(event->kind), event->op,
+			event->flags, (unsigned long long)event->address,
+			(unsigned long long)event->value);
 	}
 }
 
@@ -61,7 +67,7 @@ void sim_fail(struct sim *sim, const char *format, ...)
 		memcpy(sim->failure, message, sizeof(message));
 	if (sim->keep)
 		return;
-	fprintf(stderr, "sim: %s\nlast events (changes: gpa level old new):\n", message);
+	fprintf(stderr, "sim: %s\nlast events:\n", message);
 	print_events(sim);
 	if (sim->on_fail)
 		sim->on_fail(sim->on_fail_ctx, message);
@@ -71,12 +77,17 @@ void sim_fail(struct sim *sim, const char *format, ...)
 static void outside_section(struct sim *sim, const char *what)
 {
 	if (sim_self.walker && __atomic_load_n(&sim_self.walker->section, __ATOMIC_RELAXED) & 1)
-		sim_fail(sim, "%s called inside a walker section", what);
+		sim_fail(sim, "port-section: %s called inside a walker section", what);
 }
 
 static uint64_t to_pa(struct sim *sim, const void *va)
 {
 	return (uint64_t)(uintptr_t)va - sim->port.table_offset;
+}
+
+static uint64_t table_bytes(const struct sim *sim, unsigned int order)
+{
+	return 1ull << (sim->config.page_shift + order);
 }
 
 static void *port_alloc(void *ctx, unsigned int order)
@@ -89,8 +100,8 @@ static void *port_alloc(void *ctx, unsigned int order)
 	table = order < sizeof(sim->arena.freed) / sizeof(sim->arena.freed[0])
 			? sim_arena_alloc(sim, order)
 			: NULL;
-	if (table && sim->config.watch == SIM_WATCH)
-		sim_check_alloc(sim, to_pa(sim, table), order);
+	if (table)
+		sim_tell(sim, S2C_ALLOC, 0, to_pa(sim, table), table_bytes(sim, order));
 	pthread_mutex_unlock(&sim->lock);
 	return table;
 }
@@ -103,12 +114,12 @@ static void port_free(void *ctx, void *table, unsigned int order)
 	pthread_mutex_lock(&sim->lock);
 	outside_section(sim, "table_free()");
 	frame = sim_frame(sim, to_pa(sim, table));
-	if (!frame || !frame->head || frame->order != order || frame->state == SIM_FREED ||
-	    frame->state == SIM_NEVER) {
-		sim_fail(sim, "freed %p (order %u), which was not handed out", table, order);
+	if (!frame || !frame->head || frame->order != order || frame->state != SIM_OUT) {
+		sim_fail(sim, "port-freed: freed %p (order %u), which was not handed out", table,
+			 order);
 	} else {
-		if (sim->config.watch == SIM_WATCH)
-			sim_check_free(sim, to_pa(sim, table), order);
+		sim->detached = 0;
+		sim_tell(sim, S2C_FREE, 0, to_pa(sim, table), table_bytes(sim, order));
 		sim_arena_free(sim, table, order);
 	}
 	pthread_mutex_unlock(&sim->lock);
@@ -130,23 +141,46 @@ static int port_resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s
 	return result;
 }
 
+static void check_op(struct sim *sim, const struct s2_tlb_op *op)
+{
+	uint64_t page = 1ull << sim->regime.page_shift, end = 1ull << sim->regime.ipa_bits;
+
+	if (op->kind >= S2_TLB_KINDS || op->flags & ~(S2_TLB_LEAF | S2_TLB_LOCAL)) {
+		sim_fail(sim, "port-op: unknown kind %u or flags 0x%x", op->kind, op->flags);
+		return;
+	}
+	if ((op->kind != S2_TLB_ENTRY && op->kind != S2_TLB_RANGE) || !sim->regime.decode)
+		return;
+	if (op->level != S2_LEVEL_ANY && op->level > sim->regime.top)
+		sim_fail(sim, "port-op: level %u", op->level);
+	if (op->page_shift != sim->regime.page_shift)
+		sim_fail(sim, "port-op: page_shift %u", op->page_shift);
+	if (op->gpa.gpa >= end || op->gpa.gpa & (page - 1))
+		sim_fail(sim, "port-op: gpa 0x%llx", (unsigned long long)op->gpa.gpa);
+	else if (!op->size || op->size & (page - 1) || op->size > end - op->gpa.gpa)
+		sim_fail(sim, "port-op: 0x%llx bytes", (unsigned long long)op->size);
+}
+
 static void port_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 {
 	struct sim *sim = ctx;
+	uint32_t failures;
 
 	if (n)
 		sim_second_point(sim, ops[0].gpa.gpa, SIM_MAY);
 	pthread_mutex_lock(&sim->lock);
+	failures = sim->failures;
 	if (!n)
-		sim_fail(sim, "tlb() without operations");
+		sim_fail(sim, "port-op: tlb() without operations");
 	for (size_t i = 0; i < n; i++) {
+		check_op(sim, &ops[i]);
 		if (ops[i].kind < S2_TLB_KINDS)
 			sim->tlb_ops[ops[i].kind]++;
 		if (ops[i].flags & S2_TLB_LOCAL)
 			sim->tlb_local++;
-		if (sim->config.watch == SIM_WATCH)
-			sim_check_tlb(sim, &ops[i], sim_self.cpu);
 	}
+	if (failures == sim->failures)
+		sim_tell_tlb(sim, ops, n);
 	sim->progress++;
 	pthread_mutex_unlock(&sim->lock);
 }
@@ -173,7 +207,7 @@ static void port_relax(void *ctx)
 		pthread_mutex_unlock(&sim->lock);
 	}
 	if (sim_self.waits == WAIT_LIMIT)
-		sim_fail(sim, "the engine waits for ever");
+		sim_fail(sim, "port-wait: the engine waits for ever");
 	if (sim->second)
 		sim_second_point(sim, 0, SIM_MUST);
 	else
@@ -192,21 +226,79 @@ static struct sim *sim_of(const uint64_t *entry)
 	abort();
 }
 
+/* A freed table is nobody's. Returns whether this one may be written. */
+static int check_handed_out(struct sim *sim, uint64_t pa, const char *what)
+{
+	if (sim_frame(sim, pa)->state == SIM_OUT)
+		return 1;
+	sim_fail(sim, "port-freed: %s on a freed table, at 0x%llx", what, (unsigned long long)pa);
+	return 0;
+}
+
+/* Others may, whose sections were open: what they make in a detached table is lost (invariant 2).
+ */
+static void check_detached(struct sim *sim, uint64_t pa, uint64_t old, uint64_t new_entry)
+{
+	const struct sim_frame *frame = sim_frame(sim, pa);
+
+	if (frame->detached_by && frame->detached_by == sim_self.walker && !(old & 1) &&
+	    new_entry & 1)
+		sim_fail(sim, "port-detached: made 0x%llx in a table that it detached itself",
+			 (unsigned long long)new_entry);
+}
+
+/* An entry of a linked table changes: did this take a table away? */
+static void note_detached(struct sim *sim, unsigned int level, uint64_t old, uint64_t new_entry)
+{
+	struct chk_desc desc = sim->regime.decode(&sim->regime, level, old);
+	struct sim_frame *frame;
+
+	if (desc.kind != CHK_TABLE || old == new_entry)
+		return;
+	frame = sim_frame(sim, desc.pa);
+	if (!frame)
+		return;
+	frame->detached_by = sim_self.walker;
+	sim->detached = desc.pa;
+	sim->detached_level = (uint8_t)(level - 1);
+}
+
+static void changed(struct sim *sim, uint64_t pa, uint64_t old, uint64_t new_entry)
+{
+	unsigned int level;
+	uint64_t gpa;
+
+	sim->changes += (old | new_entry) & 1;
+	if (sim_place(sim, pa, &gpa, &level))
+		note_detached(sim, level, old, new_entry);
+	else
+		check_detached(sim, pa, old, new_entry);
+	sim_tell_write(sim, pa, new_entry, S2C_ATOMIC | S2C_RELEASE);
+	sim_stir(sim, gpa);
+}
+
 int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry)
 {
 	struct sim *sim = sim_of(entry);
-	uint64_t pa = to_pa(sim, entry);
+	uint64_t pa = to_pa(sim, entry), gpa;
+	unsigned int level;
 	int done;
 
-	if (sim->second)
-		sim_second_point(sim, sim_entry_gpa(sim, sim_frame(sim, pa), pa), SIM_MAY);
+	if (sim->second) {
+		(void)sim_place(sim, pa, &gpa, &level);
+		sim_second_point(sim, gpa, SIM_MAY);
+	}
 	pthread_mutex_lock(&sim->lock);
-	sim_check_before(sim, pa, __atomic_load_n(sim_entry(sim, pa), __ATOMIC_RELAXED));
-	done = __atomic_compare_exchange_n(sim_entry(sim, pa), old, new_entry, 0, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
+	done = check_handed_out(sim, pa, "compare-and-swap");
+	if (done) {
+		if (sim_place(sim, pa, &gpa, &level))
+			sim_stir(sim, gpa);
+		done = __atomic_compare_exchange_n(sim_entry(sim, pa), old, new_entry, 0,
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
 	sim->progress++;
 	if (done)
-		sim_check_change(sim, pa, *old, new_entry);
+		changed(sim, pa, *old, new_entry);
 	pthread_mutex_unlock(&sim->lock);
 	return done;
 }
@@ -214,11 +306,17 @@ int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry)
 void s2_hook_store(uint64_t *entry, uint64_t value)
 {
 	struct sim *sim = sim_of(entry);
-	uint64_t pa = to_pa(sim, entry);
+	uint64_t pa = to_pa(sim, entry), gpa;
+	unsigned int level;
 
 	pthread_mutex_lock(&sim->lock);
-	sim_check_store(sim, pa, value);
-	__atomic_store_n(sim_entry(sim, pa), value, __ATOMIC_RELEASE);
+	if (check_handed_out(sim, pa, "store")) {
+		if (sim_place(sim, pa, &gpa, &level))
+			sim_fail(sim, "port-store: plain store to a linked table, gpa 0x%llx",
+				 (unsigned long long)gpa);
+		__atomic_store_n(sim_entry(sim, pa), value, __ATOMIC_RELEASE);
+		sim_tell_write(sim, pa, value, 0);
+	}
 	pthread_mutex_unlock(&sim->lock);
 }
 
@@ -247,6 +345,7 @@ void sim_init(struct sim *sim, const struct sim_config *config)
 	pthread_mutex_init(&sim->lock, NULL);
 	sim_arena_init(sim);
 	sim_host_init(sim);
+	sim_watch_init(sim);
 	sim->port = (struct s2_port){ .version = S2_PORT_VERSION,
 				      .ctx = sim,
 				      .table_alloc = port_alloc,
@@ -263,112 +362,12 @@ void sim_init(struct sim *sim, const struct sim_config *config)
 void sim_fini(struct sim *sim)
 {
 	if (sim->arena.outstanding)
-		sim_fail(sim, "%u pages of tables were never given back", sim->arena.outstanding);
+		sim_fail(sim, "port-leak: %u pages of tables were never given back",
+			 sim->arena.outstanding);
 	list(sim, NULL);
 	sim_second_fini(sim);
-	if (sim->tlb)
-		sim_tlb_fini(sim);
+	sim_watch_fini(sim);
 	sim_host_fini(sim);
 	sim_arena_fini(sim);
 	pthread_mutex_destroy(&sim->lock);
-}
-
-static void run(struct sim *sim)
-{
-	sim_tlb_init(sim);
-	sim_check_start(sim);
-	sim->regime.running = 1;
-}
-
-void sim_start(struct sim *sim, uint64_t vtcr, uint64_t vttbr)
-{
-	const char *why;
-
-	if (sim->config.watch == SIM_BLIND)
-		return;
-	pthread_mutex_lock(&sim->lock);
-	why = sim_regime_set(&sim->regime, &sim->config.cpu, vtcr, vttbr);
-	if (why)
-		sim_fail(sim, "VTCR 0x%llx, VTTBR 0x%llx: %s", (unsigned long long)vtcr,
-			 (unsigned long long)vttbr, why);
-	else
-		run(sim);
-	pthread_mutex_unlock(&sim->lock);
-}
-
-void sim_start_toy(struct sim *sim, uint64_t root, unsigned int ipa_bits, unsigned int top)
-{
-	pthread_mutex_lock(&sim->lock);
-	sim->regime = (struct sim_regime){ .layout = SIM_TOY,
-					   .root = root,
-					   .page_shift = sim->config.page_shift,
-					   .stride = (uint8_t)(sim->config.page_shift - 3),
-					   .top = (uint8_t)top,
-					   .ipa_bits = (uint8_t)ipa_bits,
-					   .pa_bits = sim->config.cpu.pa_bits,
-					   .bbm = sim->config.cpu.bbm,
-					   .ha = (sim->config.cpu.features & S2_CPU_HA) != 0,
-					   .features = sim->config.cpu.features };
-	run(sim);
-	pthread_mutex_unlock(&sim->lock);
-}
-
-void sim_stop(struct sim *sim)
-{
-	pthread_mutex_lock(&sim->lock);
-	sim->regime.running = 0;
-	pthread_mutex_unlock(&sim->lock);
-}
-
-void sim_translate(struct sim *sim, uint64_t gpa, struct sim_leaf *leaf)
-{
-	struct sim_found found;
-	uint64_t offset;
-
-	pthread_mutex_lock(&sim->lock);
-	sim_tlb_look(sim, gpa, &found);
-	pthread_mutex_unlock(&sim->lock);
-	offset = gpa & (sim_size(&sim->regime, found.level) - 1);
-	*leaf = (struct sim_leaf){ .mapped = found.desc.kind == SIM_LEAF,
-				   .level = (uint8_t)found.level,
-				   .hpa = found.desc.pa + offset,
-				   .prot = found.desc.rights,
-				   .type = found.desc.type,
-				   .sw = found.desc.sw,
-				   .young = found.desc.af };
-}
-
-void sim_idle(struct sim *sim, uint64_t gpa, uint64_t size)
-{
-	pthread_mutex_lock(&sim->lock);
-	sim_check_idle(sim, gpa, size);
-	pthread_mutex_unlock(&sim->lock);
-}
-
-void sim_idle_local(struct sim *sim, uint64_t gpa, uint64_t size, unsigned int rights)
-{
-	pthread_mutex_lock(&sim->lock);
-	sim_check_local(sim, gpa, size, sim_self.cpu, rights);
-	pthread_mutex_unlock(&sim->lock);
-}
-
-void sim_idle_empty(struct sim *sim, uint64_t gpa, uint64_t size)
-{
-	pthread_mutex_lock(&sim->lock);
-	sim_check_empty(sim, gpa, size);
-	pthread_mutex_unlock(&sim->lock);
-}
-
-void sim_forget(struct sim *sim)
-{
-	struct sim_kill kill = { .last = (1ull << sim->regime.ipa_bits) - 1,
-				 .level = S2_LEVEL_ANY,
-				 .leaves = 1,
-				 .tables = 1,
-				 .cpus = SIM_CPUS_MASK };
-
-	pthread_mutex_lock(&sim->lock);
-	if (sim->tlb)
-		sim_tlb_kill(sim, &kill);
-	pthread_mutex_unlock(&sim->lock);
 }

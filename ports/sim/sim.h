@@ -3,20 +3,22 @@
  * ports/sim: a simulated host and a simulated machine, both hostile, for tests on any computer.
  *
  * The host side is a port like any other: tables come from an arena (arena.c), backing pages from
- * a table of chunks (host.c), and both can be told to fail. The machine side has SIM_CPUS
- * processors whose walker (arm64.c, written from the Arm manual) reads the very tables that the
- * engine writes, and whose TLBs and walk caches (tlb.c) keep everything they ever saw until an
- * invalidation that really covers it. The engine must be built with S2_HOOKS: then every change of
- * an entry is an event (sim_check.h), judged at once by check.c, and before and after it the
- * processors walk: around the entry, at recent addresses, from the root and from table pointers
- * that they still hold. So what hardware could do at the worst moment happens here every time.
+ * a table of chunks (host.c), and both can be told to fail. The machine side is libstage2check
+ * (docs/checker.md): SIM_CPUS processors that run the guest all the time, and may hold whatever the
+ * architecture permits of every entry that ever stood in the tables, until an invalidation that
+ * really covers it. The engine must be built with S2_HOOKS: then every change of an entry is an
+ * event for the model, as is what the port is asked to do (watch.c), and each is judged at once.
+ *
+ * A model watches; what it cannot do is act. That is done here: hardware sets access flags at the
+ * worst moment (watch.c), and a second walker gets in between (second.c). And what the engine
+ * promises to its port, not to the architecture, is checked here (port.c): those rules are named
+ * port-..., the model's as in docs/rules.md. A failure reads "RULE: what happened".
  *
  * Deterministic: all chance comes from config.seed (threads apart).
  *
  * Concurrency: one lock a simulation, taken by every hook and port function. A build of the engine
  * without S2_HOOKS runs on the same port unwatched (SIM_BLIND), for the thread sanitizer's sake.
- *
- * Not here: anything that judges the order of memory accesses of real processors, and time.
+ * Each thread should have a processor of its own: barriers are a processor's.
  */
 #ifndef SIM_H
 #define SIM_H
@@ -24,17 +26,15 @@
 #include <pthread.h>
 #include <stage2/pgtable.h>
 
-#define SIM_CPUS      4
-#define SIM_CPUS_MASK ((1u << SIM_CPUS) - 1)
-#define SIM_LEVELS    5
-#define SIM_RECENT    64
-#define SIM_EVENTS    64
+#include "../../check/format.h"
+
+#define SIM_CPUS   8
+#define SIM_RECENT 64
+#define SIM_EVENTS 64
 
 /* Host memory is described in chunks of 2 MiB, counted from SIM_HVA_BASE. */
 #define SIM_CHUNK_SHIFT 21
 #define SIM_HVA_BASE    0x7f0000000000ull
-/* Host physical pages below this are watched for missing cache maintenance. */
-#define SIM_HPA_BITS    36
 
 enum sim_reuse {
 	SIM_REUSE_LATE, /* a freed table comes back only when all memory was used once */
@@ -71,23 +71,19 @@ typedef int sim_resolve_fn(void *ctx, uint64_t hva, enum s2_access access, struc
 			   int result);
 
 enum sim_state {
-	SIM_NEVER,    /* not handed out yet */
-	SIM_PRIVATE,  /* the engine's, no walker can reach it */
-	SIM_LINKED,   /* reachable from the root */
-	SIM_DETACHED, /* was reachable; walk caches may still point to it */
-	SIM_FREED,    /* poisoned */
+	SIM_NEVER, /* not handed out yet */
+	SIM_OUT,   /* the engine's */
+	SIM_FREED, /* poisoned */
 };
 
 /* One page of the arena. */
 struct sim_frame {
-	uint64_t gpa;    /* LINKED, DETACHED: first address that it translates ... */
-	uint32_t cached; /* places where a walk cache points to it */
-	uint32_t next;   /* in the queue of freed ones; 0: last */
-	uint8_t state;   /* enum sim_state */
-	uint8_t level;   /* ... and the level of its entries */
+	const struct s2_walker *detached_by; /* who took the last link to it away */
+	uint32_t next;                       /* in the queue of freed ones; 0: last */
+	uint8_t state;                       /* enum sim_state */
 	uint8_t order;
 	uint8_t head; /* first page of an allocation */
-	const struct s2_walker *detached_by;
+	uint8_t pad;
 };
 
 struct sim_queue {
@@ -116,41 +112,23 @@ enum sim_layout {
 	SIM_TOY,
 };
 
-/* The translation regime that the processors are programmed with. */
-struct sim_regime {
-	uint64_t root;
-	uint8_t running;
-	uint8_t page_shift;
-	uint8_t stride; /* bits of address resolved by a level */
-	uint8_t top;    /* level (ours) of the root's entries */
-	uint8_t ipa_bits;
-	uint8_t pa_bits;
-	uint8_t bbm;
-	uint8_t ha;
-	uint8_t layout;    /* enum sim_layout */
-	uint32_t features; /* enum s2_cpu_feature */
-};
-
-struct sim_node;
-
-struct sim_event {
-	const char *what;
-	uint64_t a, b, c, d;
-};
-
 struct sim {
 	struct s2_port port; /* give this to s2_pt_init() or s2_vm_init() */
 	struct sim_config config;
 	pthread_mutex_t lock;
 	uint64_t rng;
 	struct sim_arena arena;
-	struct sim_regime regime;
-	struct sim_node *tlb;
-	uint64_t recent[SIM_RECENT];
-	uint32_t nrecent;
+	struct s2c *model;        /* the judge; NULL: blind */
+	struct s2c_cpu cpu;       /* what it was told that the processors can do */
+	struct chk_regime regime; /* that the processors are programmed with */
+	uint8_t layout;           /* enum sim_layout */
+	uint8_t running;
+	uint8_t detached_level;
+	uint8_t nrecent;
+	uint64_t detached;           /* a table taken away, and nothing invalidated since; or 0 */
+	uint64_t recent[SIM_RECENT]; /* where entries changed */
 
 	struct sim_chunk *chunks;
-	uint64_t *synced[2]; /* bitmaps of host pages: data, instructions */
 	sim_resolve_fn *on_resolve;
 	void *on_resolve_ctx;
 	uint64_t resolves;
@@ -158,12 +136,11 @@ struct sim {
 
 	uint64_t tlb_ops[S2_TLB_KINDS];
 	uint64_t tlb_local;
-	uint64_t walks;
-	uint64_t changes;    /* entries changed */
+	uint64_t changes;    /* entries that became valid, changed or became invalid */
 	uint64_t progress;   /* things done, by anybody */
 	uint64_t af_updates; /* by hardware */
 	struct sim_second *second;
-	struct sim_event events[SIM_EVENTS];
+	struct s2c_event events[SIM_EVENTS]; /* the last ones */
 	uint64_t nevents;
 
 	/* Called once with the message, then abort(). If `keep` is set, only counts and keeps. */
@@ -183,7 +160,10 @@ void sim_fini(struct sim *sim);
 void sim_start(struct sim *sim, uint64_t vtcr, uint64_t vttbr);
 /* The same for processors that walk the toy layout. */
 void sim_start_toy(struct sim *sim, uint64_t root, unsigned int ipa_bits, unsigned int top);
-/* They switch away from this address space, but keep what they cached. */
+/*
+ * They leave the guest, but keep what they cached: sim_fini() gives the VMID to another root, so
+ * all of it must have been invalidated by then.
+ */
 void sim_stop(struct sim *sim);
 
 /* This thread runs on `cpu` (what S2_TLB_LOCAL means) and uses `walker` (NULL: unknown). */
@@ -218,17 +198,20 @@ struct sim_leaf {
 };
 void sim_translate(struct sim *sim, uint64_t gpa, struct sim_leaf *leaf);
 
+/* The last descriptor on the way to gpa, according to the model's walker. */
+void sim_walk(struct sim *sim, uint64_t gpa, struct s2c_leaf *leaf);
+
 /*
- * Nothing is owed for [gpa, gpa + size) now: fails unless all that processors cached of it is
- * implied by the tables and everything made valid was published.
+ * Nothing is owed for [gpa, gpa + size) now: fails unless all that processors may have cached of it
+ * is implied by the tables and everything that this thread's processor made valid was published.
  */
 void sim_idle(struct sim *sim, uint64_t gpa, uint64_t size);
 /*
- * This thread's processor has just been given these rights: fails if its TLB still denies what the
- * tables permit, so that it would fault for ever.
+ * This thread's processor has just been given these rights: fails if its TLB may still deny what
+ * the tables permit, so that it would fault for ever.
  */
 void sim_idle_local(struct sim *sim, uint64_t gpa, uint64_t size, unsigned int rights);
-/* As sim_idle(), and nothing of the range may be cached at all. */
+/* Nothing of the range is mapped, nor cached anywhere. */
 void sim_idle_empty(struct sim *sim, uint64_t gpa, uint64_t size);
 /* Processors drop all they cached by themselves (as time may bring about). */
 void sim_forget(struct sim *sim);
@@ -236,10 +219,13 @@ void sim_forget(struct sim *sim);
 /* The host wrote to these pages: cache maintenance is owed before they are mapped again. */
 void sim_host_wrote(struct sim *sim, uint64_t hpa, uint64_t size);
 uint64_t sim_hva(uint64_t chunk);
-/* Backs a chunk by something else (while other threads may resolve it). */
+/*
+ * Backs a chunk by something else (while other threads may resolve it). What was there is taken
+ * back from the guest: it must not be mapped, or cached, any more.
+ */
 void sim_set_chunk(struct sim *sim, uint64_t n, const struct sim_chunk *chunk);
 
-/* Reports that the simulated world was violated (printf). Tests may call it too. */
+/* Reports that the simulated world was violated (printf: "RULE: ..."). Tests may call it too. */
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* xorshift64*: never 0 as a state. */

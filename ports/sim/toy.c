@@ -15,46 +15,49 @@
 #define OLD   (1ull << 8)
 #define LEAF  (1ull << 63)
 #define ADDR  (((1ull << 35) - 1) << 9)
+#define INNER 3 /* there is one shareability */
 
-static const char *check(const struct sim_regime *regime, unsigned int level, uint64_t raw,
-			 const struct sim_desc *desc)
+static const char *reserved(const struct chk_regime *regime, unsigned int level, uint64_t raw,
+			    const struct chk_desc *desc)
 {
 	if (raw & ~(VALID | LEAF | ADDR | 0x1feull | 0xfull << 44))
 		return "bits that must be zero are set";
-	if (desc->pa >> regime->pa_bits)
-		return "output address too large";
-	if (!(raw & LEAF))
+	if (!(raw & LEAF)) {
+		if (!level)
+			return "table descriptor at level 0";
 		return raw & ~(VALID | ADDR) ? "table descriptor with bits of a leaf" : NULL;
+	}
 	if (level > 2)
 		return "a block at a level that has none";
-	if (desc->pa & (sim_size(regime, level) - 1))
+	if (desc->pa & (chk_size(regime, level) - 1))
 		return "output address not aligned to the leaf";
-	if (desc->type >= S2_MEM_TYPES)
-		return "type is reserved";
-	if (desc->type >= S2_MEM_DEVICE && desc->rights & S2_X)
-		return "executable device";
-	return NULL;
+	return desc->memattr >= S2_MEM_TYPES ? "type is reserved" : NULL;
 }
 
-struct sim_desc sim_toy_decode(const struct sim_regime *regime, unsigned int level, uint64_t raw)
+struct chk_desc sim_toy_decode(const struct chk_regime *regime, unsigned int level, uint64_t raw)
 {
-	struct sim_desc desc = { .kind = SIM_INVALID };
+	struct chk_desc desc = { .kind = CHK_INVALID };
 
 	if (!(raw & VALID))
 		return desc;
-	desc.kind = raw & LEAF ? SIM_LEAF : SIM_TABLE;
+	desc.kind = raw & LEAF ? CHK_LEAF : CHK_TABLE;
 	desc.pa = (raw & ADDR) << 1;
 	if (raw & LEAF) {
-		desc.rights = (uint8_t)((raw >> 1 & 1 ? S2_W : 0) | (raw >> 2 & 1 ? S2_R : 0) |
-					(raw >> 3 & 1 ? S2_XU : 0) | (raw >> 4 & 1 ? S2_XP : 0));
-		desc.type = raw >> 5 & 7;
+		desc.rights = (uint8_t)((raw >> 1 & 1 ? S2C_W : 0) | (raw >> 2 & 1 ? S2C_R : 0) |
+					(raw >> 3 & 1 ? S2C_X : 0) | (raw >> 4 & 1 ? S2C_XP : 0));
+		desc.memattr = raw >> 5 & 7;
+		desc.memory = desc.memattr == S2_MEM_NORMAL ? CHK_NORMAL
+			      : desc.memattr == S2_MEM_NC   ? CHK_NC
+							    : CHK_DEVICE;
+		desc.sh = INNER;
 		desc.af = !(raw & OLD);
-		desc.sw = raw >> 44 & 15;
 	}
-	desc.why = check(regime, level, raw, &desc);
-	if (desc.why || (desc.kind == SIM_TABLE && !level)) {
-		desc.kind = SIM_BAD;
-		desc.why = desc.why ? desc.why : "table descriptor at level 0";
+	desc.why = reserved(regime, level, raw, &desc);
+	if (desc.why) {
+		desc.kind = CHK_RESERVED;
+	} else if (desc.pa >> regime->pa_bits) {
+		desc.kind = CHK_OUTPUT;
+		desc.why = "output address too large";
 	}
 	return desc;
 }

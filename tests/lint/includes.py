@@ -23,7 +23,7 @@ RULES = [
     ('src/ownership/', r'stage2/.*|stddef\.h|stdint\.h', r'src/(ownership|vm)/.*'),
     # The judges share no code with what they judge: only the hook, which is an interface.
     ('check/', r'(?!stage2/(pgtable|vm)).*', r'check/.*'),
-    ('ports/sim/', r'.*', r'ports/sim/.*|src/pgtable/hook\.h'),
+    ('ports/sim/', r'.*', r'ports/sim/.*|src/pgtable/hook\.h|check/(stage2check|format)\.h'),
     ('ports/', r'.*', r'ports/.*'),
 ]
 # A public header of a lower layer knows nothing of a higher one.
