@@ -8,7 +8,7 @@ STAGE2 := $(BUILD)/tools/stage2
 # More options of `stage2 run`, as in: make run ARGS='--smp 2 --interactive'
 ARGS ?=
 
-.PHONY: all run test bench check mutants fuzz install clean help
+.PHONY: all run live test bench check mutants fuzz install clean help
 .NOTPARALLEL:
 
 all:
@@ -18,6 +18,11 @@ all:
 run: all
 	$(STAGE2) run --report $(BUILD)/run $(ARGS)
 	@echo "$(BUILD)/run.svg is a picture of it; make run ARGS=--interactive gives a shell."
+
+# Debian's own kernel as KVM host, its guests busy, under the checker. HOST: see tests/live/host.
+live: all
+	@scripts/fetch-qemu >/dev/null
+	HOST='-b $(BUILD) $(HOST)' $(STAGE2) check --live $(ARGS) -- tests/live/machine
 
 test:
 	@scripts/setup run test
@@ -62,6 +67,7 @@ help:
 	@echo '                make run ARGS=--interactive            to a shell'
 	@echo "                make run ARGS='--smp 2 --pages 4k'     two CPUs, no blocks"
 	@echo '                make run ARGS=--help                   all of them'
+	@echo "make live     judge Debian's KVM while its guests are busy (HOST='-m nvhe', '-k backports'...)"
 	@echo 'make test     run every test'
 	@echo 'make check    run the linters'
 	@echo 'make mutants  put bugs back that others shipped: each must be caught'

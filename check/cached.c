@@ -46,7 +46,8 @@ static struct chk_stale *take(struct s2c *model)
 	if (!model->free_stale) {
 		struct chk_stale *slab = chk_alloc(SLAB, sizeof(*slab));
 
-		model->slab = realloc(model->slab, (model->nslabs + 1) * sizeof(*model->slab));
+		model->slab =
+			realloc(model->slab, (model->nslabs + 1) * sizeof(struct chk_stale *));
 		if (!model->slab)
 			abort();
 		model->slab[model->nslabs++] = slab;
@@ -402,30 +403,26 @@ static int strike(struct s2c *model, struct chk_stale *stale, void *ctx)
 	return 0;
 }
 
-/* Tells records that were not in reach at all; a few, for the report's sake. */
-static void near_misses(struct s2c *model, unsigned int cpu, const struct chk_vmid *vmid,
-			const struct chk_kill *kill, const char *nonsense)
+/* Remembers an invalidation that reached nothing which its CPU owes, for the report's sake. */
+static void near_miss(struct s2c *model, unsigned int cpu, const struct chk_vmid *vmid,
+		      const struct chk_kill *kill, unsigned int nonsense)
 {
-	if ((!(kill->leaf || kill->table) || kill->all_vmids) && !nonsense)
-		return;
 	for (struct chk_tree *tree = model->trees; tree; tree = tree->next) {
-		struct chk_stale *stale = tree->stale;
+		const struct chk_stale *stale = tree->stale;
+		uint64_t gpa, size;
 
-		for (unsigned int n = 0; stale && n < 16; stale = stale->after, n++) {
-			uint64_t gpa = chk_slot_gpa(stale->node, stale->index);
-			uint64_t size = chk_size(&tree->regime, stale->node->level);
-			int hit = !kill->size ||
-				  (gpa < kill->gpa + kill->size && kill->gpa < gpa + size);
-
-			if (stale->broken.cpu != cpu)
-				continue;
-			if (nonsense)
-				note(model, stale, CHK_NOTE_OPERAND);
-			else if (tree->vmid != vmid && hit)
-				note(model, stale, CHK_NOTE_VMID);
-			else if (tree->vmid == vmid && !hit)
-				note(model, stale, CHK_NOTE_RANGE);
-		}
+		if (!stale || stale->broken.cpu != cpu ||
+		    (!nonsense && tree->vmid == vmid && !kill->size))
+			continue;
+		gpa = chk_slot_gpa(stale->node, stale->index);
+		size = chk_size(&tree->regime, stale->node->level);
+		if (!nonsense && tree->vmid != vmid && kill->size &&
+		    (gpa >= kill->gpa + kill->size || kill->gpa >= gpa + size))
+			continue;
+		tree->missed_by = chk_who(model);
+		tree->missed = (uint8_t)nonsense;
+		if (!nonsense)
+			tree->missed = tree->vmid == vmid ? CHK_NOTE_RANGE : CHK_NOTE_VMID;
 	}
 }
 
@@ -450,10 +447,11 @@ void chk_tlbi(struct s2c *model, unsigned int cpu, struct chk_vmid *vmid,
 
 	model->stats.tlbis++;
 	if (!(kill->leaf || kill->table || kill->combined)) {
-		near_misses(model, cpu, vmid, kill, nonsense);
+		near_miss(model, cpu, vmid, kill, nonsense ? CHK_NOTE_OPERAND : 0);
 		return;
 	}
-	near_misses(model, cpu, vmid, kill, NULL);
+	if ((kill->leaf || kill->table) && !kill->all_vmids)
+		near_miss(model, cpu, vmid, kill, 0);
 	if (!kill->all_vmids) {
 		strike_all(model, vmid ? vmid->tree : NULL, &issue);
 	} else {

@@ -129,6 +129,7 @@ static int denies(struct s2c *model, struct chk_stale *stale, void *ctx)
 
 	if (stale->kind == CHK_WIDENED && stale->leaf >> ask->event->cpu & 1 &&
 	    now.kind == CHK_LEAF && now.rights & asked & ~stale->desc.rights) {
+		stale->notes &= (uint8_t)~CHK_NOTE_LOCAL; /* on this CPU it would have done */
 		say_stale(model, stale, NULL, ask->missing, ask->what);
 		chk_stale_drop(model, stale);
 	}

@@ -124,11 +124,12 @@ struct chk_tree {
 	struct chk_regime regime;
 	struct chk_vmid *vmid;
 	struct chk_node *root;
-	struct chk_stale *stale; /* those that are owed */
-	uint32_t suspended;      /* violations that wait for it */
-	uint8_t pad2[4];
-	uint8_t dead; /* its tables were used for something else while nobody looked */
-	uint8_t pad[7];
+	struct chk_stale *stale;  /* those that are owed */
+	struct s2c_who missed_by; /* the last invalidation that did not reach what was owed ... */
+	uint32_t suspended;       /* violations that wait for it */
+	uint8_t missed;           /* ... and why: enum chk_note */
+	uint8_t dead;             /* its tables were used for something else while nobody looked */
+	uint8_t pad[2];
 };
 
 struct chk_pending {
@@ -302,7 +303,7 @@ struct chk_about {
 };
 void chk_violation(struct s2c *model, const char *rule, const struct chk_about *about,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* Why this record is still there; `missing` if nothing was even tried. */
+/* Why this record is still there: the rule; `missing` if nothing was even tried. */
 const char *chk_cause(const struct chk_stale *stale, const char *missing);
 void chk_resume(struct s2c *model, struct chk_tree *tree);
 /* Nothing found so far in this tree can matter any more. */

@@ -10,18 +10,37 @@
 
 #include "model.h"
 
+/* Its own notes; else those of the pointer that holds it back; else what missed the whole tree. */
+static unsigned int notes_of(const struct chk_stale *stale, struct s2c_who *culprit)
+{
+	const struct chk_tree *tree = stale->tree;
+
+	if (!stale->notes && chk_stale_alive(stale->via, stale->via_id))
+		return notes_of(stale->via, culprit);
+	*culprit = stale->culprit;
+	if (stale->notes)
+		return stale->notes;
+	if (tree->missed_by.event <= stale->broken.event ||
+	    tree->missed_by.cpu != stale->broken.cpu)
+		return 0;
+	*culprit = tree->missed_by;
+	return tree->missed;
+}
+
 const char *chk_cause(const struct chk_stale *stale, const char *missing)
 {
 	static const char *const rule[] = {
 		"tlbi-incomplete", "tlbi-early",   "tlbi-local", "tlbi-level",
 		"tlbi-leaf-only",  "tlbi-operand", "tlbi-range", "tlbi-vmid",
 	};
+	struct s2c_who culprit;
+	unsigned int notes = notes_of(stale, &culprit);
 
 	if (!(stale->leaf | stale->table) && stale->combined &&
-	    !(stale->notes & CHK_NOTE_INCOMPLETE) && !(stale->notes & CHK_NOTE_LOCAL))
+	    !(notes & (CHK_NOTE_INCOMPLETE | CHK_NOTE_LOCAL)))
 		return "tlbi-stage1";
 	for (unsigned int i = 0; i < sizeof(rule) / sizeof(rule[0]); i++) {
-		if (stale->notes >> i & 1)
+		if (notes >> i & 1)
 			return rule[i];
 	}
 	return missing;
@@ -87,7 +106,7 @@ static void add_cached(struct s2c_violation *violation, const struct chk_stale *
 				     .made = stale->made,
 				     .broken = stale->broken,
 				     .level = stale->node->level };
-	violation->cause = stale->culprit;
+	(void)notes_of(stale, &violation->cause);
 }
 
 static void deliver(struct s2c *model, const struct chk_about *about,

@@ -3,12 +3,12 @@
  * What a model found, for `stage2 check`: each violation is shown at once, as far as --max allows,
  * and counted; a summary comes last. With --expect only the summary is shown.
  */
-#include <jansson.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "../check/report.h"
 #include "findings.h"
+#include "pack.h"
 #include "run.h"
 
 int findings_init(struct findings *findings, const struct check_options *options, const char *name)
@@ -47,8 +47,7 @@ void findings_report(void *ctx, const struct s2c_violation *violation)
 	};
 
 	if (is_shown(findings)) {
-		if (findings->progress)
-			progress_hide(findings->progress);
+		progress_hide(&findings->progress);
 		if (findings->options->flags & CHECK_JSON) {
 			s2c_report_json(stdout, violation, &how);
 		} else {
@@ -99,45 +98,14 @@ static void summarize_text(const struct findings *findings, const struct s2c_sta
 		       (unsigned long long)(findings->found - findings->options->max));
 }
 
-/* A name may hold bytes that are no UTF-8: those are replaced. */
-static json_t *text(const char *string)
-{
-	char clean[4096];
-	json_t *value = json_string(string);
-	size_t i;
-
-	if (value)
-		return value;
-	for (i = 0; i < sizeof(clean) - 1 && string[i]; i++)
-		clean[i] = string[i] & 0x80 ? '?' : string[i];
-	clean[i] = '\0';
-	return json_string(clean);
-}
-
-static void put_number(json_t *object, const char *key, uint64_t value)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
 /* Keys are stable: add, do not rename. A violation has no "violations". */
 static int summarize_json(const struct findings *findings, const struct s2c_stats *stats)
 {
-	json_t *by_rule = json_object();
 	json_t *summary = json_object();
 	int failed;
 
-	json_object_set_new(summary, "trace", text(findings->name));
-	put_number(summary, "violations", findings->found);
-	for (size_t i = 0; i < s2c_nrules; i++)
-		if (findings->by_rule[i])
-			put_number(by_rule, s2c_rules[i].id, findings->by_rule[i]);
-	json_object_set_new(summary, "by_rule", by_rule);
-	put_number(summary, "suspended", stats->suspended);
-	put_number(summary, "events", stats->events);
-	put_number(summary, "entries", stats->entries);
-	put_number(summary, "tlbis", stats->tlbis);
-	put_number(summary, "dsbs", stats->dsbs);
-	put_number(summary, "runs", stats->runs);
+	json_object_set_new(summary, "trace", pack_text(findings->name));
+	pack_findings(summary, findings->found, findings->by_rule, stats);
 	failed = json_dumpf(summary, stdout, JSON_COMPACT);
 	json_decref(summary);
 	putchar('\n');

@@ -8,8 +8,8 @@
 
 struct findings {
 	const struct check_options *options;
-	const char *name;          /* of the trace */
-	struct progress *progress; /* to be hidden when something is shown; or NULL */
+	const char *name;         /* of the trace */
+	struct progress progress; /* hidden when something is shown */
 	uint64_t found;
 	uint64_t *by_rule; /* s2c_nrules of them */
 	/* The first ones found, one more than a trace can expect. */

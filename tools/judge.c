@@ -11,21 +11,18 @@
 /* Returns 0 at the end of the trace, CHECK_BAD after saying what is wrong with it. */
 static int tell(struct s2c_trace *trace, struct s2c *model, struct findings *findings)
 {
-	struct progress progress;
 	struct s2c_event event;
 	int refused = 0;
 	int got;
 
-	progress_start(&progress, findings->name);
-	findings->progress = &progress;
+	progress_start(&findings->progress, findings->name);
 	while ((got = s2c_trace_next(trace, &event)) > 0) {
 		refused = s2c_event(model, &event);
 		if (refused)
 			break;
-		progress_count(&progress);
+		progress_count(&findings->progress);
 	}
-	progress_hide(&progress);
-	findings->progress = NULL;
+	progress_hide(&findings->progress);
 	if (refused)
 		return complain("%s: %s %llu: %s", findings->name, s2c_trace_unit(trace),
 				(unsigned long long)s2c_trace_place(trace), s2c_error(model));

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "../check/report.h"
 #include "emulator.h"
 #include "live.h"
+#include "pack.h"
 #include "plugin/link.h"
 #include "run.h"
 
@@ -93,8 +93,9 @@ static const char help_text[] =
 	"Exit status: 0 clean; 1 rules were broken; 2 not judged to the end, or bad usage.\n"
 	"\n"
 	"Example:\n"
-	"  stage2 check --live --symbols vmlinux -- scripts/qemu10 -nographic \\\n"
-	"      -machine virt,virtualization=on -cpu max -m 1G -kernel Image -append nokaslr\n";
+	"  stage2 check --live --symbols vmlinux -- scripts/qemu10 -nodefaults -display none \\\n"
+	"      -serial stdio -machine virt,virtualization=on -cpu max -m 1G -kernel Image \\\n"
+	"      -append 'console=ttyAMA0 nokaslr'\n";
 
 /* Reports */
 
@@ -164,34 +165,19 @@ static void summarize(const struct live *live)
 			(unsigned long long)(live->found - live->options->max));
 }
 
-static void put_number(json_t *object, const char *key, uint64_t value)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
 /* Keys are stable: add, do not rename. A violation has no "violations". */
 static int summarize_json(const struct live *live)
 {
 	const struct s2c_stats *stats = &live->end.stats;
-	json_t *summary = json_object(), *by_rule = json_object(), *kinds = json_object();
+	json_t *summary = json_object(), *kinds = json_object();
 	int failed;
 
-	put_number(summary, "violations", live->found);
-	for (size_t i = 0; i < s2c_nrules; i++)
-		if (live->by_rule[i])
-			put_number(by_rule, s2c_rules[i].id, live->by_rule[i]);
-	json_object_set_new(summary, "by_rule", by_rule);
-	put_number(summary, "suspended", stats->suspended);
-	put_number(summary, "events", stats->events);
-	put_number(summary, "entries", stats->entries);
-	put_number(summary, "tlbis", stats->tlbis);
-	put_number(summary, "dsbs", stats->dsbs);
-	put_number(summary, "runs", stats->runs);
-	put_number(summary, "trees", stats->trees);
-	put_number(summary, "stores", live->end.stores);
+	pack_findings(summary, live->found, live->by_rule, stats);
+	pack_number(summary, "trees", stats->trees);
+	pack_number(summary, "stores", live->end.stores);
 	for (unsigned int i = 0; i < S2C_KINDS; i++)
 		if (live->end.events[i])
-			put_number(kinds, s2c_kind_name(i), live->end.events[i]);
+			pack_number(kinds, s2c_kind_name(i), live->end.events[i]);
 	json_object_set_new(summary, "by_kind", kinds);
 	failed = json_dumpf(summary, live->out, JSON_COMPACT);
 	json_decref(summary);
