@@ -33,6 +33,7 @@ test:
 
 bench: all
 	bench/ratio $(STAGE2) $(BUILD)/bench-run.json
+	bench/events $(STAGE2)
 
 check:
 	@scripts/setup run test check
@@ -72,7 +73,8 @@ help:
 	@echo 'make check    run the linters'
 	@echo 'make mutants  put bugs back that others shipped: each must be caught'
 	@echo "make fuzz     throw broken traces at the checker (ARGS='600': seconds)"
-	@echo 'make bench    time the guest with and without the hypervisor (build/bench-run.json)'
+	@echo 'make bench    time the guest with and without the hypervisor (build/bench-run.json), and the'
+	@echo '              checker on a long trace'
 	@echo 'make install  to PREFIX=$(PREFIX); DESTDIR= is honoured'
 	@echo 'make clean    remove $(BUILD)/; the fetched guest stays in the cache'
 	@echo 'Without root or sudo, what is missing is printed as the one line to type.'
