@@ -25,12 +25,11 @@ struct s2c_who chk_who(const struct s2c *model)
 				 .cpu = model->event.cpu };
 }
 
-uint64_t chk_holders(const struct s2c *model, const struct chk_tree *tree, uint64_t made)
+uint64_t chk_holders(const struct chk_tree *tree, uint64_t made)
 {
 	const struct chk_vmid *vmid = tree->vmid;
 	uint64_t cpus = vmid->running;
 
-	(void)model;
 	for (unsigned int i = 0; i < S2C_CPUS; i++) {
 		if (vmid->ran[i] > made && vmid->ran[i] > vmid->cleared[i])
 			cpus |= 1ull << i;
@@ -67,12 +66,33 @@ int chk_stale_alive(const struct chk_stale *stale, uint64_t id)
 	return stale && stale->in_use && stale->id == id;
 }
 
-static void enlist(struct chk_tree *tree, struct chk_stale *stale)
+static void enlist(struct s2c *model, struct chk_stale *stale)
 {
+	struct chk_tree *tree = stale->tree;
+
+	if (stale->listed)
+		return;
+	stale->listed = 1;
+	stale->before = NULL;
 	stale->after = tree->stale;
 	if (tree->stale)
 		tree->stale->before = stale;
 	tree->stale = stale;
+	model->stats.cached++;
+}
+
+static void delist(struct s2c *model, struct chk_stale *stale)
+{
+	if (!stale->listed)
+		return;
+	stale->listed = 0;
+	if (stale->before)
+		stale->before->after = stale->after;
+	else
+		stale->tree->stale = stale->after;
+	if (stale->after)
+		stale->after->before = stale->before;
+	model->stats.cached--;
 }
 
 static void count(struct chk_node *node, uint64_t delta)
@@ -91,14 +111,17 @@ static struct chk_stale *widened(const struct chk_slot *slot)
 	return stale;
 }
 
-uint64_t chk_held(const struct s2c *model, const struct chk_node *node, uint64_t index)
+/* Without the access flag nothing is cached, unless hardware may have set it meanwhile. */
+static int cacheable(const struct chk_node *node, const struct chk_desc *desc)
+{
+	return desc->kind != CHK_LEAF || desc->af || node->tree->regime.ha;
+}
+
+uint64_t chk_held(const struct chk_node *node, uint64_t index)
 {
 	struct chk_desc desc = chk_slot_desc(node, index);
 
-	/* Without the access flag nothing is cached, unless hardware may have set it meanwhile. */
-	if (desc.kind == CHK_LEAF && !desc.af && !node->tree->regime.ha)
-		return 0;
-	return chk_holders(model, node->tree, node->slot[index].made.event);
+	return cacheable(node, &desc) ? chk_holders(node->tree, node->slot[index].since) : 0;
 }
 
 /* A new record, with what `what` says of it. */
@@ -117,17 +140,14 @@ static struct chk_stale *add(struct s2c *model, struct chk_node *node, uint64_t 
 	stale->index = index;
 	stale->via_id = what->via ? what->via->id : 0;
 	stale->entry = node->table + index * 8;
-	if (stale->kind != CHK_WIDENED)
-		stale->combined = stale->leaf;
+	stale->combined = stale->leaf;
 	stale->next = slot->stale;
 	slot->stale = stale;
 	count(node, 1);
 	if (stale->desc.kind == CHK_LEAF && stale->kind == CHK_REMOVED)
 		chk_output_add(model, &node->tree->regime, node->level, stale->desc.pa, 0, 1);
-	if (stale->kind != CHK_WIDENED) {
-		enlist(node->tree, stale);
-		model->stats.cached++;
-	}
+	if (stale->kind != CHK_WIDENED)
+		enlist(model, stale);
 	return stale;
 }
 
@@ -137,11 +157,7 @@ static void outlived(struct s2c *model, struct chk_slot *slot)
 	for (struct chk_stale *stale = slot->stale; stale; stale = stale->next) {
 		if (stale->kind == CHK_REMOVED)
 			continue;
-		if (stale->kind == CHK_WIDENED) {
-			stale->combined = stale->leaf;
-			enlist(stale->tree, stale);
-			model->stats.cached++;
-		}
+		enlist(model, stale);
 		stale->kind = CHK_REMOVED;
 		if (stale->desc.kind == CHK_LEAF)
 			chk_output_add(model, &stale->tree->regime, stale->node->level,
@@ -154,16 +170,19 @@ struct chk_stale *chk_stale_new(struct s2c *model, struct chk_node *node, uint64
 {
 	struct chk_slot *slot = &node->slot[index];
 	struct chk_desc desc = chk_slot_desc(node, index);
-	uint64_t cpus = chk_held(model, node, index);
+	uint64_t cpus = chk_held(node, index);
 	struct chk_stale *stale;
 
 	if (kind == CHK_REMOVED)
 		outlived(model, slot);
+	if (via && cacheable(node, &desc)) /* who has that pointer may have come here by it */
+		cpus |= via->table;
 	if (!cpus)
 		return NULL;
 	stale = kind == CHK_WIDENED ? widened(slot) : NULL;
 	if (stale) {
 		stale->leaf |= cpus;
+		stale->combined |= cpus;
 		stale->broken = chk_who(model);
 		return stale;
 	}
@@ -209,15 +228,7 @@ void chk_stale_drop(struct s2c *model, struct chk_stale *stale)
 		at = &(*at)->next;
 	*at = stale->next;
 	count(stale->node, (uint64_t)-1);
-	if (stale->kind != CHK_WIDENED) {
-		if (stale->before)
-			stale->before->after = stale->after;
-		else
-			stale->tree->stale = stale->after;
-		if (stale->after)
-			stale->after->before = stale->before;
-		model->stats.cached--;
-	}
+	delist(model, stale);
 	if (stale->desc.kind == CHK_LEAF && stale->kind == CHK_REMOVED)
 		chk_output_add(model, &stale->tree->regime, stale->node->level, stale->desc.pa, 0,
 			       -1);
@@ -302,7 +313,19 @@ struct issue {
 static void pend(struct s2c *model, unsigned int cpu, const struct chk_pending *pending)
 {
 	struct chk_cpu *c = &model->cpu[cpu];
+	struct chk_stale *stale = pending->stale;
+	struct chk_pending *last =
+		stale && stale->pending < c->npending ? &c->pending[stale->pending] : NULL;
 
+	/* All that this CPU has issued is complete at the same DSB: once a record will do. */
+	if (last && last->stale == stale && last->id == stale->id) {
+		last->leaf |= pending->leaf;
+		last->combined |= pending->combined;
+		last->table |= pending->table;
+		return;
+	}
+	if (stale)
+		stale->pending = c->npending;
 	if (c->npending == c->room) {
 		c->room = c->room ? c->room * 2 : 64;
 		c->pending = realloc(c->pending, c->room * sizeof(*c->pending));
@@ -475,10 +498,8 @@ static void cleared(struct s2c *model, struct chk_vmid *vmid, uint64_t cpus, uin
 		if (cpus >> i & 1 && vmid->cleared[i] < event)
 			vmid->cleared[i] = event;
 	}
-	/* What was found while nobody ran it cannot matter any more. */
 	if (vmid->tree && !vmid->running && cpus == ~0ull)
-		chk_forgive(model, vmid->tree);
-	(void)model;
+		chk_forgive(model, vmid->tree, CHK_CURED);
 }
 
 static void complete(struct s2c *model, const struct chk_pending *pending, uint64_t reach)
@@ -504,6 +525,10 @@ static void complete(struct s2c *model, const struct chk_pending *pending, uint6
 		stale->notes &= (uint8_t)~CHK_NOTE_INCOMPLETE;
 	if (!(stale->leaf | stale->table | stale->combined))
 		chk_stale_drop(model, stale);
+	else if (stale->kind == CHK_WIDENED && stale->combined & ~stale->leaf)
+		enlist(model, stale); /* VMALLE1 looks there */
+	else if (stale->kind == CHK_WIDENED)
+		delist(model, stale);
 }
 
 void chk_dsb(struct s2c *model, unsigned int cpu, unsigned int op)

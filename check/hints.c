@@ -94,6 +94,18 @@ struct ask {
 	const char *missing, *what;
 };
 
+/* What is cached is what stands there now: it was put back, or its rights were. */
+static int restored(const struct chk_stale *stale)
+{
+	struct chk_desc now = chk_slot_desc(stale->node, stale->index);
+	const struct chk_desc *was = &stale->desc;
+
+	return stale->node->linked && now.kind == was->kind && now.pa == was->pa &&
+	       now.memattr == was->memattr && now.sh == was->sh &&
+	       now.contiguous == was->contiguous && now.af >= was->af && now.dbm >= was->dbm &&
+	       !(was->rights & ~now.rights);
+}
+
 static int owed(struct s2c *model, struct chk_stale *stale, void *ctx)
 {
 	const struct ask *ask = ctx;
@@ -101,7 +113,7 @@ static int owed(struct s2c *model, struct chk_stale *stale, void *ctx)
 	/* Without its access flag an entry is in no TLB, when all is done. */
 	int aged = now.kind == CHK_LEAF && !now.af && stale->desc.af;
 
-	if (stale->kind != CHK_WIDENED || aged) {
+	if ((stale->kind != CHK_WIDENED || aged) && !restored(stale)) {
 		say_stale(model, stale, NULL, ask->missing, ask->what);
 		chk_stale_drop(model, stale);
 	}
@@ -127,7 +139,7 @@ static int denies(struct s2c *model, struct chk_stale *stale, void *ctx)
 	struct chk_desc now = chk_slot_desc(stale->node, stale->index);
 	unsigned int asked = ask->event->op & ~(model->config.cpu.features & S2C_XNX ? 0u : S2C_XP);
 
-	if (stale->kind == CHK_WIDENED && stale->leaf >> ask->event->cpu & 1 &&
+	if (stale->kind == CHK_WIDENED && (stale->leaf | stale->combined) >> ask->event->cpu & 1 &&
 	    now.kind == CHK_LEAF && now.rights & asked & ~stale->desc.rights) {
 		stale->notes &= (uint8_t)~CHK_NOTE_LOCAL; /* on this CPU it would have done */
 		say_stale(model, stale, NULL, ask->missing, ask->what);
@@ -180,7 +192,7 @@ void chk_owed_at_run(struct s2c *model, struct chk_tree *tree, unsigned int cpu)
 
 	for (stale = tree->stale; stale; stale = next) {
 		next = stale->after;
-		if (stale->kind != CHK_REMOVED || stale->broken.cpu != cpu)
+		if (stale->kind != CHK_REMOVED || stale->broken.cpu != cpu || restored(stale))
 			continue;
 		say_stale(model, stale, NULL, "tlbi-missing", "the guest is entered");
 		chk_stale_drop(model, stale);

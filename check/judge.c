@@ -118,7 +118,6 @@ static void conflict(struct s2c *model, struct chk_stale *stale, const struct me
 static int meet_below(struct s2c *model, struct chk_stale *stale, void *ctx)
 {
 	struct meet *meet = ctx;
-
 	const struct chk_regime *regime = &meet->node->tree->regime;
 
 	if (stale->kind != CHK_REMOVED || agrees(regime, stale, meet) ||
@@ -129,15 +128,14 @@ static int meet_below(struct s2c *model, struct chk_stale *stale, void *ctx)
 }
 
 /* Are these two, at the same place, no conflict, or one that others will find? */
-static int harmless(const struct chk_regime *regime, const struct chk_stale *stale,
-		    const struct meet *meet)
+static int harmless(const struct s2c *model, const struct chk_stale *stale, const struct meet *meet)
 {
+	const struct chk_regime *regime = &meet->node->tree->regime;
 	const struct chk_desc *was = &stale->desc, *is = meet->desc;
 
 	/* No break was needed now: but is an older form cached that would have needed one? */
 	if (was->kind == CHK_LEAF && is->kind == CHK_LEAF && meet->was->kind == CHK_LEAF)
-		return (was->pa == is->pa || !can_write(regime, was)) &&
-		       was->memattr == is->memattr && was->sh == is->sh;
+		return !leaf_to_leaf(model, meet->node, was, is);
 	if (was->kind == CHK_TABLE)
 		return is->kind == CHK_TABLE ? was->pa == is->pa : resizes(regime, is);
 	if (is->kind == CHK_TABLE)
@@ -175,7 +173,7 @@ static void meet_stale(struct s2c *model, struct meet *meet)
 
 	for (stale = node->slot[index].stale; stale; stale = next) {
 		next = stale->next;
-		if (!harmless(regime, stale, meet))
+		if (!harmless(model, stale, meet))
 			conflict(model, stale, meet);
 	}
 	if (meet->desc->kind != CHK_LEAF)
@@ -361,7 +359,8 @@ static void judge_dirty_below(struct s2c *model, const struct chk_about *about,
 
 		judge_dirty_at(model, about, desc, below->slot[i].dirty, desc->pa + offset);
 		judge_dirty_below(model, about, desc, below->slot[i].below);
-		below->slot[i].dirty = 0;
+		if (below->slot[i].dirty)
+			below->slot[i].dirty = 0;
 	}
 }
 
@@ -461,9 +460,12 @@ static void judge_dirty_change(struct s2c *model, const struct chk_about *about,
 		      ull(about->old));
 }
 
-/* What is in the slot goes: into a stale record, if anybody may have it and it was not said yet. */
+/*
+ * What is in the slot goes: into a stale record, if anybody may have it. Not if a rule was just
+ * broken by this change (`said`): all that follows from it would be said again.
+ */
 static void retire(struct s2c *model, struct chk_node *node, uint64_t index,
-		   const struct chk_desc *old, const struct chk_desc *new_desc)
+		   const struct chk_desc *old, const struct chk_desc *new_desc, const char *said)
 {
 	const struct chk_regime *regime = &node->tree->regime;
 	struct chk_slot *slot = &node->slot[index];
@@ -479,14 +481,31 @@ static void retire(struct s2c *model, struct chk_node *node, uint64_t index,
 		kind = CHK_NARROWED;
 	else if (stays)
 		kind = CHK_WIDENED;
-	if (!model->reported && (!stays || lost || stricter || new_desc->rights & ~old->rights))
+	if (!said && (!stays || lost || stricter || new_desc->rights & ~old->rights))
 		stale = chk_stale_new(model, node, index, kind, NULL);
+	/* It may have been linked here before, by a pointer that is cached still. */
+	for (struct chk_stale *it = slot->stale; it && old->kind == CHK_TABLE; it = it->next) {
+		if (it == stale || it->desc.kind != CHK_TABLE || it->desc.pa != old->pa)
+			continue;
+		if (stale)
+			stale->table |= it->table;
+		else
+			stale = it;
+	}
 	if (old->kind == CHK_TABLE)
 		chk_unlink(model, node, index, stale);
 	else
 		chk_output_add(model, regime, node->level, old->pa, -1, 0);
 	if (regime->hd && old->kind == CHK_LEAF && old->dbm && old->rights & S2C_W && !stays)
 		slot->dirty = old->pa + 1;
+}
+
+/* Is what may be cached of the old entry as good as what may be cached of the new one? */
+static int leads_on(const struct chk_regime *regime, const struct chk_desc *old,
+		    const struct chk_desc *new_desc)
+{
+	return is_valid(old) && old->kind == new_desc->kind && old->pa == new_desc->pa &&
+	       (old->kind == CHK_TABLE || old->af || regime->ha);
 }
 
 static void change_entry(struct s2c *model, struct chk_node *node, uint64_t index, uint64_t value)
@@ -503,7 +522,7 @@ static void change_entry(struct s2c *model, struct chk_node *node, uint64_t inde
 	model->stats.entries++;
 	if (is_valid(&old)) {
 		judge_dirty_change(model, &about, &old);
-		if (is_valid(&new_desc) && chk_held(model, node, index))
+		if (is_valid(&new_desc) && chk_held(node, index))
 			rule = replace(model, node, &old, &new_desc);
 		if (rule)
 			chk_violation(
@@ -511,10 +530,12 @@ static void change_entry(struct s2c *model, struct chk_node *node, uint64_t inde
 				"valid entry replaced by another at gpa 0x%llx, with no break",
 				ull(chk_slot_gpa(node, index)));
 		if (old.kind != CHK_TABLE || new_desc.kind != CHK_TABLE || old.pa != new_desc.pa)
-			retire(model, node, index, &old, &new_desc);
+			retire(model, node, index, &old, &new_desc, rule);
 	}
 	slot->value = value;
 	slot->made = chk_who(model);
+	if (!leads_on(regime, &old, &new_desc))
+		slot->since = model->now;
 	if (new_desc.kind == CHK_INVALID)
 		return;
 	if (!is_valid(&old) && is_valid(&new_desc))

@@ -42,6 +42,8 @@ static void lose_table(struct s2c *model, struct chk_node *node, uint64_t pa, st
 		uint64_t value = 0;
 
 		if (i % CHK_UNIT_WORDS == 0) {
+			if (unit->via != via && chk_stale_alive(unit->via, unit->via_id))
+				return; /* it can be reached already */
 			read_unit(model, unit);
 			if (unit->node) {
 				chk_violation(model, "table-reuse", &about,
@@ -71,7 +73,7 @@ static void lose(struct s2c *model, struct chk_node *node, uint64_t index, uint6
 		return;
 	stale->entry = entry;
 	if (stale->desc.kind == CHK_TABLE && node->level)
-		lose_table(model, chk_node_below(model, node, index), stale->desc.pa, stale);
+		lose_table(model, chk_node_below(node, index), stale->desc.pa, stale);
 }
 
 void chk_store_elsewhere(struct s2c *model, struct chk_unit *unit, uint64_t pa, uint64_t value)
@@ -84,7 +86,8 @@ void chk_store_elsewhere(struct s2c *model, struct chk_unit *unit, uint64_t pa, 
 
 	if (desc.kind == CHK_INVALID && event->size == 3)
 		return;
-	if ((desc.kind == CHK_LEAF || desc.kind == CHK_TABLE) && event->flags & S2C_ATOMIC) {
+	if ((desc.kind == CHK_LEAF || desc.kind == CHK_TABLE) &&
+	    event->flags & (S2C_ATOMIC | S2C_HARDWARE)) {
 		lose(model, unit->was, unit->first + pa / 8 % CHK_UNIT_WORDS, pa, value, via);
 		return;
 	}

@@ -13,6 +13,7 @@
 #include "model.h"
 
 #define HCR_VM  (1ull << 0)
+#define HCR_DC  (1ull << 12) /* makes VM behave as 1 */
 #define HCR_TGE (1ull << 27)
 #define HCR_E2H (1ull << 34)
 
@@ -166,7 +167,7 @@ static void run(struct s2c *model, unsigned int cpu, const struct chk_regime *re
 			chk_stale_drop_all(model, tree);
 			if (!tree->vmid->running) {
 				chk_tree_bury(model, tree);
-				chk_forgive(model, tree);
+				chk_forgive(model, tree, CHK_GONE);
 			}
 			tree->vmid->tree = NULL;
 		}
@@ -175,7 +176,6 @@ static void run(struct s2c *model, unsigned int cpu, const struct chk_regime *re
 		vmid->tree = tree;
 	}
 	vmid->running |= 1ull << cpu;
-	c->tree = tree;
 	c->vmid = vmid;
 	c->runs = 1;
 	if (tree->dead) {
@@ -211,7 +211,7 @@ static void enter(struct s2c *model, unsigned int cpu)
 
 	c->unsynced = 0;
 	model->stats.runs++;
-	if (!(hcr & HCR_VM) || hcr & HCR_TGE) {
+	if (!(hcr & (HCR_VM | HCR_DC)) || hcr & HCR_TGE) {
 		leave(model, cpu);
 		return;
 	}
@@ -328,9 +328,10 @@ static int on_tlbi(struct s2c *model, const struct s2c_event *event)
 	if (kill.combined && !kill.leaf && hcr & HCR_TGE && hcr & HCR_E2H)
 		return 0;
 	if (c->unsynced && !kill.all_vmids)
-		chk_violation(model, "isb-missing", &about,
-			      "%s relies on a VTTBR_EL2 that was written with no ISB since",
-			      s2c_tlbi_name(event->op));
+		chk_violation(
+			model, "isb-missing", &about,
+			"%s relies on VTTBR_EL2, VTCR_EL2 or HCR_EL2, written with no ISB since",
+			s2c_tlbi_name(event->op));
 	chk_tlbi(model, event->cpu, model->vmid[regime.vmid], &kill, why);
 	if (why)
 		chk_violation(model, "tlbi-operand", &about, "%s 0x%llx: %s",
@@ -362,7 +363,7 @@ static int on_sysreg(struct s2c *model, const struct s2c_event *event)
 
 	if (event->op >= S2C_SYSREGS)
 		return wrong(model, "unknown system register", event->op);
-	if (event->op == S2C_VTTBR_EL2 && c->reg[S2C_VTTBR_EL2] != event->value)
+	if (c->reg[event->op] != event->value)
 		c->unsynced = 1;
 	c->reg[event->op] = event->value;
 	return 0;

@@ -60,17 +60,20 @@ struct chk_stale {
 	struct s2c_who made, broken, culprit;
 	uint64_t leaf, combined, table; /* CPUs */
 	uint64_t struck, struck_at;     /* pointer: what the invalidation of that event takes */
+	uint64_t pending;               /* index among those of the CPU that struck it last */
 	uint8_t kind;                   /* enum chk_stale_kind */
 	uint8_t notes;                  /* enum chk_note */
 	uint8_t in_use;
+	uint8_t listed; /* among those of the tree that are owed, or half gone */
 	uint8_t pad[5];
 };
 
 struct chk_slot {
 	struct chk_node *below;
 	struct chk_stale *stale;
-	uint64_t value; /* 0 unless a table is linked here */
+	uint64_t value; /* 0 unless the node is linked */
 	struct s2c_who made;
+	uint64_t since; /* event from which on it has led where it leads now */
 	uint64_t dirty; /* output + 1 of a dirty leaf that was removed and not logged yet; or 0 */
 };
 
@@ -107,6 +110,9 @@ struct chk_unit {
 struct chk_suspended {
 	struct chk_suspended *next;
 	struct chk_tree *tree, *other; /* NULL: waits for no such */
+	uint8_t curable;               /* by an invalidation: it is about what is cached */
+	uint8_t cured;                 /* ... there was one: does it still stand in the table? */
+	uint8_t pad[6];
 	struct s2c_violation violation;
 };
 
@@ -148,7 +154,6 @@ struct chk_cpu {
 	uint8_t pad[5];
 	uint64_t dsb_ish, dsb_any; /* events of the last DSB that orders stores */
 	uint64_t ordered;          /* event of the last barrier at all that orders stores */
-	struct chk_tree *tree;     /* of the registers, if it runs ... */
 	struct chk_vmid *vmid;     /* ... and under which number */
 	struct chk_pending *pending;
 	size_t npending, room;
@@ -226,7 +231,7 @@ void chk_tree_free(struct s2c *model, struct chk_tree *tree);
 /* Forgets its tables: they are other things now. */
 void chk_tree_bury(struct s2c *model, struct chk_tree *tree);
 void chk_tree_revive(struct s2c *model, struct chk_tree *tree);
-struct chk_node *chk_node_below(struct s2c *model, struct chk_node *node, uint64_t index);
+struct chk_node *chk_node_below(struct chk_node *node, uint64_t index);
 /* The table that this descriptor, just written to the slot, points to can now be walked. */
 void chk_link(struct s2c *model, struct chk_node *node, uint64_t index,
 	      const struct chk_desc *desc);
@@ -251,9 +256,9 @@ int chk_output_any(const struct s2c *model, uint64_t pa, uint64_t size, enum chk
 
 /* cached.c: stale records */
 /* CPUs that may have cached, under the tree's VMID, what was there since `made`. */
-uint64_t chk_holders(const struct s2c *model, const struct chk_tree *tree, uint64_t made);
+uint64_t chk_holders(const struct chk_tree *tree, uint64_t made);
 /* CPUs that may have cached what stands in the slot now. */
-uint64_t chk_held(const struct s2c *model, const struct chk_node *node, uint64_t index);
+uint64_t chk_held(const struct chk_node *node, uint64_t index);
 /* What stands in the slot changes now. NULL if no CPU can hold it. */
 struct chk_stale *chk_stale_new(struct s2c *model, struct chk_node *node, uint64_t index,
 				enum chk_stale_kind kind, struct chk_stale *via);
@@ -276,7 +281,7 @@ void chk_tlbi(struct s2c *model, unsigned int cpu, struct chk_vmid *vmid,
 void chk_dsb(struct s2c *model, unsigned int cpu, unsigned int op);
 
 /* judge.c: the rules */
-/* A word of a table has a new value. `how`: flags of the write; size in bytes. */
+/* A word of a linked table has a new value, by the event that is being judged. */
 void chk_change(struct s2c *model, struct chk_unit *unit, uint64_t pa, uint64_t value);
 /* An entry has come into reach by a link, or was written: does it meet anything? */
 void chk_judge_made(struct s2c *model, struct chk_node *node, uint64_t index,
@@ -306,8 +311,12 @@ void chk_violation(struct s2c *model, const char *rule, const struct chk_about *
 /* Why this record is still there: the rule; `missing` if nothing was even tried. */
 const char *chk_cause(const struct chk_stale *stale, const char *missing);
 void chk_resume(struct s2c *model, struct chk_tree *tree);
-/* Nothing found so far in this tree can matter any more. */
-void chk_forgive(struct s2c *model, const struct chk_tree *tree);
+/* What was found in this tree while nobody ran it cannot matter any more. */
+enum chk_why {
+	CHK_CURED, /* all that was cached is invalidated: what was about that, is well */
+	CHK_GONE,  /* the tree is another one, or none */
+};
+void chk_forgive(struct s2c *model, const struct chk_tree *tree, enum chk_why why);
 /*
  * VMID 0, and memory is where it is: by convention a host under its own hypervisor (as pKVM's). It
  * has filled these pages itself, and among them are the tables of its guests.

@@ -153,11 +153,10 @@ static struct chk_node *node_new(struct chk_tree *tree, struct chk_node *up, uin
 	return node;
 }
 
-struct chk_node *chk_node_below(struct s2c *model, struct chk_node *node, uint64_t index)
+struct chk_node *chk_node_below(struct chk_node *node, uint64_t index)
 {
 	struct chk_slot *slot = &node->slot[index];
 
-	(void)model;
 	if (!slot->below)
 		slot->below = node_new(node->tree, node, index, node->level - 1u);
 	return slot->below;
@@ -246,7 +245,7 @@ static int adopt(struct s2c *model, struct chk_node *node, uint64_t pa, uint64_t
 		check_contents(model, unit, &about);
 	}
 	unit->node = node;
-	unit->first = first;
+	unit->first = first - (pa - unit->pa) / 8; /* a small root may begin within */
 	unit->via = NULL;
 	unit->written = (struct s2c_who){ 0 };
 	return 0;
@@ -266,6 +265,7 @@ static void link_entries(struct s2c *model, struct chk_node *node)
 		(void)chk_read_word(model, node->table + i * 8, &value);
 		slot->value = value;
 		slot->made = who;
+		slot->since = model->now;
 		if (!value)
 			continue;
 		desc = chk_slot_desc(node, i);
@@ -310,7 +310,13 @@ void chk_link(struct s2c *model, struct chk_node *node, uint64_t index, const st
 
 	if (!node->level)
 		return;
-	below = chk_node_below(model, node, index);
+	if (!node->slot[index].below) { /* do not make a position for nothing */
+		struct chk_about about = { .tree = node->tree, .node = node, .index = index };
+
+		if (refused(model, chk_unit_get(model, desc->pa), &about))
+			return;
+	}
+	below = chk_node_below(node, index);
 	if (!below->linked)
 		(void)link_at(model, below, desc->pa);
 }
@@ -422,11 +428,7 @@ void chk_tree_free(struct s2c *model, struct chk_tree *tree)
 	*at = tree->next;
 	if (tree->vmid && tree->vmid->tree == tree)
 		tree->vmid->tree = NULL;
-	for (unsigned int i = 0; i < S2C_CPUS; i++) {
-		if (model->cpu[i].tree == tree)
-			model->cpu[i].tree = NULL;
-	}
-	chk_forgive(model, tree);
+	chk_forgive(model, tree, CHK_GONE);
 	node_free(tree->root);
 	free(tree);
 }

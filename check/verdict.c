@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model.h"
 
@@ -109,6 +110,25 @@ static void add_cached(struct s2c_violation *violation, const struct chk_stale *
 	(void)notes_of(stale, &violation->cause);
 }
 
+/* Does a complete invalidation undo it, if nobody ran the guest meanwhile? */
+static uint8_t is_curable(const struct chk_about *about, const struct s2c_rule *rule)
+{
+	return about->stale || !strncmp(rule->id, "bbm-", 4);
+}
+
+/* Does the entry that it is about still hold what was wrong? */
+static int still_there(struct s2c *model, const struct s2c_violation *violation)
+{
+	uint64_t value = violation->value;
+
+	if (!violation->entry || !value)
+		return 1;
+	if (model->config.read)
+		return !model->config.read(model->config.ctx, violation->entry, &value, 8) &&
+		       value == violation->value;
+	return !chk_read_word(model, violation->entry, &value) && value == violation->value;
+}
+
 static void deliver(struct s2c *model, const struct chk_about *about,
 		    const struct s2c_violation *violation)
 {
@@ -131,7 +151,11 @@ static void deliver(struct s2c *model, const struct chk_about *about,
 	if (tree && other)
 		other->suspended++;
 	suspended = chk_alloc(1, sizeof(*suspended));
-	*suspended = (struct chk_suspended){ model->suspended, tree, other, *violation };
+	*suspended = (struct chk_suspended){ .next = model->suspended,
+					     .tree = tree,
+					     .other = other,
+					     .curable = is_curable(about, violation->rule),
+					     .violation = *violation };
 	model->suspended = suspended;
 }
 
@@ -179,19 +203,23 @@ void chk_resume(struct s2c *model, struct chk_tree *tree)
 			at = &it->next;
 			continue;
 		}
-		model->stats.violations++;
-		model->config.report(model->config.ctx, &it->violation);
+		if (!it->cured || still_there(model, &it->violation)) {
+			model->stats.violations++;
+			model->config.report(model->config.ctx, &it->violation);
+		}
 		*at = it->next;
 		free(it);
 	}
 }
 
-void chk_forgive(struct s2c *model, const struct chk_tree *tree)
+void chk_forgive(struct s2c *model, const struct chk_tree *tree, enum chk_why why)
 {
 	struct chk_suspended **at = &model->suspended, *it;
 
 	while ((it = *at)) {
-		if (it->tree != tree && it->other != tree) {
+		if (it->tree == tree || it->other == tree)
+			it->cured |= why == CHK_CURED;
+		if ((it->tree != tree && it->other != tree) || (why == CHK_CURED && !it->curable)) {
 			at = &it->next;
 			continue;
 		}

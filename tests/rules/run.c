@@ -70,7 +70,7 @@ static char *slurp(const char *path, size_t *size)
 {
 	FILE *file = fopen(path, "re");
 	char *data;
-	long end;
+	long end = 0;
 
 	if (!file || fseek(file, 0, SEEK_END) || (end = ftell(file)) < 0)
 		die("cannot read", path);
