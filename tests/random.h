@@ -15,6 +15,12 @@
 
 #define RUN_LOG 12
 
+/* One page in each of many tables, then all of them at once: more tables than a gather holds. */
+struct teeth {
+	uint64_t gpa; /* start of the range */
+	unsigned int n, left;
+};
+
 struct run {
 	const char *part; /* "pt" or "vm" */
 	uint64_t seed;
@@ -30,6 +36,7 @@ struct run {
 	struct ref ref;
 	struct s2_pt_config config;
 	const struct test_format *format;
+	struct teeth teeth;
 	char log[RUN_LOG][480];
 };
 
@@ -54,6 +61,8 @@ struct op {
 extern const char *const op_name[OP_KINDS];
 
 void op_draw(struct run *run, struct op *op);
+/* Now and then the next of a series (struct teeth); returns 0 if there is none. */
+int op_draw_teeth(struct run *run, struct op *op);
 uint64_t op_draw_hpa(struct run *run, uint64_t gpa);
 int op_on_engine(struct run *run, const struct op *op, struct s2_walker *walker,
 		 struct s2_gather *gather, struct s2_progress *progress);

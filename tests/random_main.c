@@ -63,7 +63,7 @@ void run_config(struct run *r, struct sim_config *sim)
 	if (bits > format->max_bits)
 		r->config.ipa_bits = format->max_bits;
 	if (!run_random(r, 4))
-		r->config.table_quota = 20 + (uint32_t)run_random(r, 60);
+		r->config.table_quota = 20 + (uint32_t)run_random(r, run_random(r, 2) ? 60 : 6);
 	r->fail_of_65536 = fail[run_random(r, 4)];
 	*sim = (struct sim_config){ .seed = r->rng,
 				    .cpu = r->config.cpu,
@@ -86,6 +86,12 @@ static uint64_t random_size(struct run *r)
 		pages = pages / entries * entries + entries;
 	if (r->ref.block_level > 1 && !run_random(r, 4000))
 		return ref_level_size(&r->ref, 2) + run_random(r, 3) * page;
+	/* A table with tables below it, where a window is large enough. */
+	if (ref_level_size(&r->ref, 2) <= r->ref.window[0].size && !run_random(r, 800))
+		return ref_level_size(&r->ref, 2);
+	/* What needs no split must not be split. */
+	if (!run_random(r, entries / 16))
+		return entries * page;
 	return pages * page;
 }
 
@@ -128,6 +134,8 @@ void run_range(struct run *r, uint64_t *gpa, uint64_t *size)
 		offset &= ~(block - 1);
 	if (*size >= ref_level_size(&r->ref, 2))
 		offset = offset % hot ? offset : REF_PAGES * page;
+	if (*size == ref_level_size(&r->ref, 2)) /* the table as a whole */
+		offset &= ~(*size - 1);
 	if (offset > window->size - *size)
 		offset = window->size - *size;
 	*gpa = r->near = window->gpa + offset;

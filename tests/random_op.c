@@ -67,6 +67,37 @@ void op_draw(struct run *run, struct op *op)
 		op->how = (unsigned int)run_random(run, run->vm.pt.root_level + 1u);
 }
 
+int op_draw_teeth(struct run *run, struct op *op)
+{
+	struct teeth *teeth = &run->teeth;
+	const struct ref_window *window = &run->ref.window[run_random(run, REF_WINDOWS)];
+	uint64_t page = 1ull << run->ref.page_shift, block = page << run->ref.stride;
+	unsigned int n = 13 + (unsigned int)run_random(run, 4);
+
+	if (!teeth->left) {
+		if (run_random(run, 4ull << run->ref.stride) || window->size / block < n)
+			return 0;
+		teeth->gpa = window->gpa + run_random(run, window->size / block - n + 1) * block;
+		teeth->n = n;
+		teeth->left = n + 1;
+	}
+	op_draw(run, op);
+	op->kind = OP_MAP;
+	op->how = S2_MAP_REPLACE;
+	if (--teeth->left) {
+		op->gpa = teeth->gpa + (teeth->left - 1) * block +
+			  run_random(run, block / page) * page;
+		op->size = page;
+	} else {
+		op->gpa = teeth->gpa;
+		op->size = teeth->n * block;
+		if (run_random(run, 3))
+			op->kind = OP_UNMAP;
+	}
+	op->hpa = op_draw_hpa(run, op->gpa);
+	return 1;
+}
+
 int op_on_engine(struct run *run, const struct op *op, struct s2_walker *w, struct s2_gather *g,
 		 struct s2_progress *progress)
 {

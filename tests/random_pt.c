@@ -120,7 +120,8 @@ static void step(struct run *run, struct owed *owed, struct strike *strike)
 	uint64_t strikes = strike->count;
 	int ret, tries = 0;
 
-	op_draw(run, &op);
+	if (!op_draw_teeth(run, &op))
+		op_draw(run, &op);
 	drawn = op;
 	run_log(run, "%s gpa 0x%llx size 0x%llx hpa 0x%llx prot %u type %u sw %u how %u%s",
 		op_name[op.kind], (unsigned long long)op.gpa, (unsigned long long)op.size,
@@ -172,6 +173,8 @@ void random_pt(struct run *run, uint64_t ops)
 	s2_walker_init(&strike.walker, &run->vm.pt);
 	for (run->op = 0; run->op < ops; run->op++) {
 		step(run, &owed, &strike);
+		if (run->op % 16 == 15)
+			ref_tighten(&run->ref, &run->vm.pt, &run->walker);
 		if (run->op % 8192 == 8191) {
 			flush(run, &owed);
 			ref_compare_all(&run->ref, &run->sim, &run->vm.pt, &run->walker);

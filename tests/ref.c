@@ -462,6 +462,37 @@ static void compare_census(struct ref *ref, struct sim *sim, struct s2_pt *pt,
 		wrong(sim, "audit", 0, "empty tables", census.empty, 0);
 }
 
+/* What was made and not removed is there. All gathers are flushed. */
+static void compare_stats(struct sim *sim, struct s2_pt *pt, struct s2_walker *walker)
+{
+	struct s2_census census;
+	struct s2_stats stats;
+	uint64_t tables = 0;
+
+	if (s2_pt_audit(pt, walker, &census, NULL))
+		return; /* compare_census() said it */
+	s2_pt_stats(pt, &stats);
+	for (unsigned int level = 0; level < S2_LEVELS; level++) {
+		uint64_t leaves = stats.leaves_made[level] - stats.leaves_removed[level];
+
+		tables += census.tables[level];
+		if (leaves != census.leaves[level])
+			wrong(sim, "stats", level, "leaves", leaves, census.leaves[level]);
+	}
+	tables -= 1ull << pt->root_order;
+	if (stats.tables_linked - stats.tables_unlinked != tables)
+		wrong(sim, "stats", 0, "tables", stats.tables_linked - stats.tables_unlinked,
+		      tables);
+}
+
+void ref_tighten(struct ref *ref, struct s2_pt *pt, struct s2_walker *walker)
+{
+	struct s2_census census;
+
+	if (ref->lax_levels && !s2_pt_audit(pt, walker, &census, NULL) && !census.empty)
+		ref->lax_levels = 0;
+}
+
 void ref_compare_all(struct ref *ref, struct sim *sim, struct s2_pt *pt, struct s2_walker *walker)
 {
 	struct s2_census leaves = { 0 };
@@ -470,5 +501,6 @@ void ref_compare_all(struct ref *ref, struct sim *sim, struct s2_pt *pt, struct 
 		ref_compare(ref, sim, pt, walker, ref->window[i].gpa, ref->window[i].size);
 	compare_next(ref, sim, pt, walker, &leaves);
 	compare_census(ref, sim, pt, walker, &leaves);
+	compare_stats(sim, pt, walker);
 	sim_idle(sim, 0, 1ull << pt->ipa_bits);
 }

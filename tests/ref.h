@@ -87,7 +87,9 @@ void ref_split(struct ref *ref, struct ref_op *op, unsigned int level);
  */
 void ref_compare(struct ref *ref, struct sim *sim, struct s2_pt *pt, struct s2_walker *walker,
 		 uint64_t gpa, uint64_t size);
-/* All windows, all leaves wherever they are, census and stale translations. */
+/* Levels must be as expected again, if no failed operation left an empty table behind. */
+void ref_tighten(struct ref *ref, struct s2_pt *pt, struct s2_walker *walker);
+/* All windows, all leaves wherever they are, census, counters and stale translations. */
 void ref_compare_all(struct ref *ref, struct sim *sim, struct s2_pt *pt, struct s2_walker *walker);
 
 #endif

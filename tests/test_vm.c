@@ -220,6 +220,71 @@ static void test_invalidations_nest(void **state)
 	fixture_down(f);
 }
 
+/*
+ * Two overlap (invariant 9 of docs/locking.md): where the first is about to flush what it removed,
+ * the second begins, and returns before that. It found nothing, but the TLBs are full of it.
+ */
+static struct overlap {
+	void (*tlb)(void *ctx, const struct s2_tlb_op *ops, size_t n); /* the machine's own */
+	uint64_t gpa, size;
+	int done;
+} overlap;
+
+static void overlap_begin(void *ctx, const struct s2_tlb_op *ops, size_t n)
+{
+	struct overlap *o = &overlap;
+
+	if (!o->done++) {
+		sim_thread(1, &f->other);
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(o->gpa), o->size, &f->other),
+				 0);
+		sim_idle_empty(&f->sim, o->gpa, o->size);
+		sim_thread(0, &f->walker);
+	}
+	o->tlb(ctx, ops, n);
+}
+
+static void test_invalidations_overlap(void **state)
+{
+	/* of the first: one page, one block, a table as a whole; of the second */
+	static const struct {
+		uint64_t gpa, size, other_gpa, other_size;
+	} t[] = {
+		{ BLOCK, PAGE, BLOCK, PAGE },
+		{ BLOCK, 8 * PAGE, BLOCK + 4 * PAGE, 8 * PAGE },
+		{ BLOCK, 8 * PAGE, BLOCK + 3 * PAGE, PAGE },
+		{ BLOCK, BLOCK, BLOCK, BLOCK },
+		{ BLOCK, BLOCK, BLOCK + 7 * PAGE, PAGE },
+		{ BLOCK, BLOCK, BLOCK, 2 * BLOCK },
+		{ 4 * BLOCK, 2 * BLOCK, 4 * BLOCK, BLOCK },
+		{ 4 * BLOCK, 2 * BLOCK, 5 * BLOCK - PAGE, 2 * PAGE },
+	};
+	struct s2_memslot slot;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		s2_gpa_t gpa = s2_gpa(t[i].gpa), other = s2_gpa(t[i].other_gpa);
+
+		up();
+		if (t[i].size < BLOCK) /* pages: the host's memory is in pieces */
+			f->sim.chunks[1].shift = 12;
+		f->sim.chunks[4].shift = f->sim.chunks[5].shift = 12;
+		assert_int_equal(fixture_slot(f, &slot, 0, 16 * BLOCK, sim_hva(0), 0), 0);
+		assert_int_equal(s2_vm_prefault(&f->vm, s2_gpa(0), 16 * BLOCK, S2_ACCESS_WRITE,
+						&f->walker, &f->progress),
+				 0);
+		overlap = (struct overlap){ f->sim.port.tlb, t[i].other_gpa, t[i].other_size, 0 };
+		f->sim.port.tlb = overlap_begin;
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, gpa, t[i].size, &f->walker), 0);
+		assert_int_not_equal(overlap.done, 0);
+		f->sim.port.tlb = overlap.tlb;
+		sim_idle_empty(&f->sim, t[i].gpa, t[i].size);
+		s2_vm_invalidate_end(&f->vm, gpa, t[i].size);
+		s2_vm_invalidate_end(&f->vm, other, t[i].other_size);
+		fixture_down(f);
+	}
+}
+
 /* Needs no memory, whatever has to go. */
 static void test_invalidate_without_memory(void **state)
 {
@@ -351,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_delete),
 		cmocka_unit_test(test_find_never_waits),
 		cmocka_unit_test(test_invalidations_nest),
+		cmocka_unit_test(test_invalidations_overlap),
 		cmocka_unit_test(test_invalidate_without_memory),
 		cmocka_unit_test(test_many_slots),
 		cmocka_unit_test(test_look_while_changing),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The simulation's outside: the seven functions of the port, the two hooks, and its life.
+ * The simulation's outside: the seven functions of the port, the three hooks, and its life.
  *
- * The hooks are given nothing but an address, so all simulations of the process stand in a list
- * and the arena that holds the address tells which one it is.
+ * Those of entries are given nothing but an address, so all simulations of the process stand in a
+ *list and the arena that holds the address tells which one it is.
  *
  * What happens is told to the model (watch.c), which judges it by the architecture. Checked here
  * are the promises of port.h, hook.h and pte.h, which are stricter:
@@ -318,6 +318,14 @@ void s2_hook_store(uint64_t *entry, uint64_t value)
 		sim_tell_write(sim, pa, value, 0);
 	}
 	pthread_mutex_unlock(&sim->lock);
+}
+
+void s2_hook_slot(void *ctx, uint64_t gpa)
+{
+	struct sim *sim = ctx;
+
+	if (sim->second)
+		sim_second_point(sim, gpa, SIM_MAY);
 }
 
 static void list(struct sim *was, struct sim *is)

@@ -3,9 +3,10 @@
  * The second walker: two threads' worth of races in one thread, replayable by seed.
  *
  * It is a coroutine with a stack and an identity (processor, walker, debts) of its own. It gets its
- * turn where the first one stands before a compare-and-swap, before a TLB operation, or waits in
- * relax(); and gives it back likewise. So every interleaving of the engine's visible steps can come
- * up, also those in which one waits for the other's section, and none depends on a scheduler.
+ * turn where the first one stands before a compare-and-swap, before a TLB operation, before a store
+ * to the list of slots, or waits in relax(); and gives it back likewise. So every interleaving of
+ * the engine's visible steps can come up, also those in which one waits for the other's section,
+ * and none depends on a scheduler.
  *
  * All points are outside sim->lock. One second walker a simulation; the thread that arms it is the
  * only one that meets points.

@@ -171,9 +171,9 @@ void sim_thread(unsigned int cpu, const struct s2_walker *walker);
 
 /*
  * A second walker that gets in between: while armed, it starts `fn` at one of the points where this
- * thread is about to change an entry or to invalidate (at `gpa`), and from then on both take turns
- * at such points, by chance, and whenever one of them waits. It runs as a coroutine of this thread,
- * so a seed replays it. `odds` (of 65536) is the probability of a turn at each point.
+ * thread is about to change an entry or a slot or to invalidate (at `gpa`), and from then on both
+ * take turns at such points, by chance, and whenever one of them waits. It runs as a coroutine of
+ * this thread, so a seed replays it. `odds` (of 65536) is the probability of a turn at each point.
  */
 typedef void sim_second_fn(void *ctx, uint64_t gpa);
 struct sim_second_config {

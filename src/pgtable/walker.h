@@ -15,6 +15,7 @@
 #include <stage2/pgtable.h>
 
 #include "atomic.h"
+#include "hook.h"
 
 static inline void s2_enter(struct s2_walker *walker)
 {
@@ -48,6 +49,17 @@ static inline uint64_t *s2_walker_take(struct s2_walker *walker)
 static inline void s2_walker_return(struct s2_walker *walker, uint64_t *table)
 {
 	walker->tables[walker->ntables++] = table;
+}
+
+/* For tests: src/vm is about to change what sections read at gpa; another may come first. */
+static inline void s2_slot_point(const struct s2_pt *pt, uint64_t gpa)
+{
+#ifdef S2_HOOKS
+	s2_hook_slot(pt->port->ctx, gpa);
+#else
+	(void)pt;
+	(void)gpa;
+#endif
 }
 
 /* Table pages from the port, counted against the quota. */

@@ -64,8 +64,10 @@ static void slot_link(struct s2_vm *vm, struct s2_memslot *slot)
 	slot->height = slot_height(slot->gpa.gpa);
 	for (unsigned int h = 0; h < S2_SLOT_HEIGHT; h++)
 		slot->next[h] = h < slot->height ? *links[h] : NULL;
-	for (unsigned int h = 0; h < slot->height; h++)
+	for (unsigned int h = 0; h < slot->height; h++) {
+		s2_slot_point(&vm->pt, slot->gpa.gpa);
 		slot_store(links[h], slot);
+	}
 	vm->nslots++;
 }
 
@@ -74,8 +76,10 @@ static void slot_unlink(struct s2_vm *vm, struct s2_memslot *slot)
 	struct s2_memslot **links[S2_SLOT_HEIGHT];
 
 	slot_links(vm, slot->gpa.gpa, links);
-	for (unsigned int h = slot->height; h-- > 0;)
+	for (unsigned int h = slot->height; h-- > 0;) {
+		s2_slot_point(&vm->pt, slot->gpa.gpa);
 		slot_store(links[h], slot->next[h]);
+	}
 	vm->nslots--;
 }
 
