@@ -120,6 +120,23 @@ static int owed(struct s2c *model, struct chk_stale *stale, void *ctx)
 	return 0;
 }
 
+/*
+ * A pointer to a table alone translates nothing; it may be another's who invalidates here, too, and
+ * has not flushed yet. It is what is owed if a leaf can still be reached through it.
+ */
+static int translates(struct s2c *model, struct chk_stale *stale, void *ctx)
+{
+	const struct ask *ask = ctx;
+
+	if (stale->desc.kind == CHK_TABLE)
+		return 0;
+	if (!chk_stale_alive(stale->via, stale->via_id))
+		return owed(model, stale, ctx);
+	say_stale(model, stale->via, NULL, ask->missing, ask->what);
+	chk_stale_drop(model, stale);
+	return 0;
+}
+
 /* Rights that are gone but cached: of a removed entry all, of a narrowed one the difference. */
 static int writes(struct s2c *model, struct chk_stale *stale, void *ctx)
 {
@@ -162,6 +179,7 @@ static int range_hint(struct s2c *model, const struct s2c_event *event)
 	switch (event->kind) {
 	case S2C_EMPTY:
 		each_leaf(model, tree->root, gpa, last, not_empty);
+		fn = translates;
 		ask.what = "the range is empty";
 		break;
 	case S2C_LOCAL:

@@ -3,9 +3,10 @@
  * Random operations on a guest address space: faults of every kind, prefault, slots that come, go
  * and change, a host that takes memory away and backs it by something else, at any time.
  *
- * random_world.c says what must come of it. In two runs of three another vCPU faults in the midst
- * of anything (strike_vm.c). In the others, now and then the host strikes in the middle of a fault
- * (ambush()): from inside resolve(), with another walker, it takes away just what it is answering.
+ * random_world.c says what must come of it. In two runs of three another vCPU faults, or another
+ * host takes memory away, in the midst of anything (strike_vm.c). In the others, now and then the
+ * host strikes in the middle of a fault (ambush()): from inside resolve(), with another walker, it
+ * takes away just what it is answering.
  */
 #include <string.h>
 
@@ -186,6 +187,7 @@ static void do_prefault(struct world *w)
 	for (uint64_t n = 0; n < CHUNKS; n++)
 		if (run->sim.chunks[n].error == S2_EAGAIN)
 			return;
+	w->strike.maps_again = 1;
 	ret = s2_vm_prefault(&run->vm, s2_gpa(gpa), size, (enum s2_access)f.access, &run->walker,
 			     &progress);
 	while (done < progress.done || (done < size && !should && ret != S2_EQUOTA)) {
@@ -325,7 +327,7 @@ static void do_invalidate(struct world *w)
 	if (w->running_size[i]) {
 		run_log(run, "end gpa 0x%llx size 0x%llx", (unsigned long long)w->running_gpa[i],
 			(unsigned long long)w->running_size[i]);
-		s2_vm_invalidate_end(&run->vm, s2_gpa(w->running_gpa[i]), w->running_size[i]);
+		world_end(w, w->running_gpa[i], w->running_size[i]);
 		w->running_size[i] = 0;
 		return;
 	}
@@ -335,7 +337,7 @@ static void do_invalidate(struct world *w)
 	world_begin(w, gpa, size, &run->walker);
 	world_compare(w, gpa, size);
 	if (run_random(run, 4)) {
-		s2_vm_invalidate_end(&run->vm, s2_gpa(gpa), size);
+		world_end(w, gpa, size);
 		return;
 	}
 	w->running_gpa[i] = gpa;

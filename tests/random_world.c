@@ -75,10 +75,10 @@ void world_forget_range(struct world *w, uint64_t gpa, uint64_t size)
 {
 	struct ref *ref = &w->run->ref;
 
-	if (w->ntaken < TAKEN) {
-		w->taken_gpa[w->ntaken] = gpa;
-		w->taken_size[w->ntaken++] = size;
-	}
+	if (w->ntaken == TAKEN)
+		sim_fail(&w->run->sim, "more was taken away than the test can note");
+	w->taken_gpa[w->ntaken] = gpa;
+	w->taken_size[w->ntaken++] = size;
 	for (uint64_t a = gpa; a < gpa + size; a += world_page(w)) {
 		const struct ref_page *page = ref_at(ref, a);
 		uint64_t leaf, start;
@@ -95,13 +95,25 @@ void world_forget_range(struct world *w, uint64_t gpa, uint64_t size)
 void world_begin(struct world *w, uint64_t gpa, uint64_t size, struct s2_walker *walker)
 {
 	struct run *run = w->run;
-	int ret = s2_vm_invalidate_begin(&run->vm, s2_gpa(gpa), size, walker);
+	int ret;
 
+	w->begin_gpa = gpa;
+	w->begin_size = size;
+	ret = s2_vm_invalidate_begin(&run->vm, s2_gpa(gpa), size, walker);
 	if (ret)
 		sim_fail(&run->sim, "invalidate_begin: %s", s2_strerror(ret));
+	if (walker == &w->strike.walker)
+		world_strike_loses(w, gpa, size);
 	world_forget_range(w, gpa, size);
 	sim_idle_empty(&run->sim, gpa, size);
-	sim_idle(&run->sim, gpa, size);
+	if (!w->strike.ran) /* else the other may still owe something here */
+		sim_idle(&run->sim, gpa, size);
+}
+
+void world_end(struct world *w, uint64_t gpa, uint64_t size)
+{
+	sim_idle_empty(&w->run->sim, gpa, size);
+	s2_vm_invalidate_end(&w->run->vm, s2_gpa(gpa), size);
 }
 
 /* The host backs a chunk by something else: wherever it is mapped, it is taken away first. */
@@ -125,10 +137,12 @@ void world_host_changes(struct world *w, uint64_t chunk, struct s2_walker *walke
 		world_begin(w, gpa[n], size[n], walker);
 		n++;
 	}
+	world_strike_lingers(w, walker);
 	sim_host_wrote(&w->run->sim, w->run->sim.chunks[chunk].hpa, CHUNK);
 	world_back_chunk(w, chunk);
+	world_strike_lingers(w, walker);
 	while (n--)
-		s2_vm_invalidate_end(&w->run->vm, s2_gpa(gpa[n]), size[n]);
+		world_end(w, gpa[n], size[n]);
 }
 
 /* Largest leaf for gpa: in the slot, as large as the host says, aligned alike in gpa and hpa. */

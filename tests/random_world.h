@@ -23,17 +23,33 @@ struct expect {
 	struct s2_attr attr;
 };
 
-#define TAKEN (2 * SLOTS)
+#define TAKEN (4 * SLOTS)
 
-/* A fault that another vCPU takes in the midst of an operation (strike_vm.c). */
+/* What another host took away in the midst of an operation. */
+struct world_loss {
+	uint64_t gpa, size;
+	uint64_t start, end;  /* with the leaves on its edges */
+	struct ref_page *was; /* [start, end) before, as far as the model knew */
+};
+
+enum world_striker {
+	STRIKE_FAULT,
+	STRIKE_HOST,
+};
+
+/* What another vCPU or another host does in the midst of an operation (strike_vm.c). */
 struct world_strike {
 	struct s2_walker walker;
+	enum world_striker who;
 	struct s2_fault fault;
 	struct s2_exit exit;
 	struct expect before; /* what it should lead to as things were when it began */
+	struct world_loss loss[TAKEN];
+	unsigned int nlosses;
 	int ret;
 	int ran;
 	int settled;
+	int maps_again;    /* the operation: prefault, which may map what was taken */
 	int tree_protects; /* the operation: write-protection, else aging */
 	uint64_t tree_gpa, tree_size;
 };
@@ -50,6 +66,7 @@ struct world {
 	struct world_strike strike;
 	uint64_t taken_gpa[TAKEN], taken_size[TAKEN]; /* taken away by this operation */
 	unsigned int ntaken;
+	uint64_t begin_gpa, begin_size; /* the invalidation that began last */
 };
 
 static inline uint64_t world_page(const struct world *w)
@@ -68,14 +85,19 @@ int world_any_running(const struct world *w);
 void world_back_chunk(struct world *w, uint64_t n);
 /* What the model says about a range that is taken away: blocks on the edges go as a whole. */
 void world_forget_range(struct world *w, uint64_t gpa, uint64_t size);
-/* s2_vm_invalidate_begin() and what must be true when it returns. */
+/* s2_vm_invalidate_begin() and what must be true when it returns, and until the end. */
 void world_begin(struct world *w, uint64_t gpa, uint64_t size, struct s2_walker *walker);
+void world_end(struct world *w, uint64_t gpa, uint64_t size);
 /* The host backs a chunk by something else: wherever it is mapped, it is taken away first. */
 void world_host_changes(struct world *w, uint64_t chunk, struct s2_walker *walker);
 
-/* Another vCPU may fault during the operation that comes; it has, and its fault is judged. */
+/* Another vCPU or host may strike during the operation that comes; it has, and is judged. */
 void world_strike_arm(struct world *w);
 void world_strike_settle(struct world *w);
+/* The striking host is about to lose this range from the model. */
+void world_strike_loses(struct world *w, uint64_t gpa, uint64_t size);
+/* A striking host takes its time; others (by their walker) do not. */
+void world_strike_lingers(struct world *w, const struct s2_walker *walker);
 
 /* Engine and machine agree with the reference there. */
 void world_compare(struct world *w, uint64_t gpa, uint64_t size);

@@ -170,6 +170,13 @@ void s2_hook_store(uint64_t *entry, uint64_t value)
 	end();
 }
 
+/* Nothing that a walker reads. */
+void s2_hook_slot(void *ctx, uint64_t gpa)
+{
+	(void)ctx;
+	(void)gpa;
+}
+
 /* --- the port's tables --- */
 
 /* They come filled with zeros: said as what DC ZVA does, of which a trace takes 64K at a time. */
