@@ -426,26 +426,30 @@ static int strike(struct s2c *model, struct chk_stale *stale, void *ctx)
 	return 0;
 }
 
-/* Remembers an invalidation that reached nothing which its CPU owes, for the report's sake. */
+static void missed(struct s2c *model, unsigned int cpu, struct chk_tree *tree, unsigned int why)
+{
+	tree->missed_by[cpu] = chk_who(model);
+	tree->missed[cpu] = (uint8_t)why;
+}
+
+/* Remembers an invalidation that may not have reached what its CPU owes, for the report's sake. */
 static void near_miss(struct s2c *model, unsigned int cpu, const struct chk_vmid *vmid,
 		      const struct chk_kill *kill, unsigned int nonsense)
 {
+	if (!nonsense && vmid && vmid->tree && kill->size)
+		missed(model, cpu, vmid->tree, CHK_NOTE_RANGE);
 	for (struct chk_tree *tree = model->trees; tree; tree = tree->next) {
 		const struct chk_stale *stale = tree->stale;
 		uint64_t gpa, size;
 
-		if (!stale || stale->broken.cpu != cpu ||
-		    (!nonsense && tree->vmid == vmid && !kill->size))
+		if (!stale || stale->broken.cpu != cpu || (!nonsense && tree->vmid == vmid))
 			continue;
 		gpa = chk_slot_gpa(stale->node, stale->index);
 		size = chk_size(&tree->regime, stale->node->level);
-		if (!nonsense && tree->vmid != vmid && kill->size &&
-		    (gpa >= kill->gpa + kill->size || kill->gpa >= gpa + size))
-			continue;
-		tree->missed_by = chk_who(model);
-		tree->missed = (uint8_t)nonsense;
-		if (!nonsense)
-			tree->missed = tree->vmid == vmid ? CHK_NOTE_RANGE : CHK_NOTE_VMID;
+		if (nonsense)
+			missed(model, cpu, tree, nonsense);
+		else if (!kill->size || (gpa < kill->gpa + kill->size && kill->gpa < gpa + size))
+			missed(model, cpu, tree, CHK_NOTE_VMID);
 	}
 }
 

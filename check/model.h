@@ -130,11 +130,13 @@ struct chk_tree {
 	struct chk_regime regime;
 	struct chk_vmid *vmid;
 	struct chk_node *root;
-	struct chk_stale *stale;  /* those that are owed */
-	struct s2c_who missed_by; /* the last invalidation that did not reach what was owed ... */
-	uint32_t suspended;       /* violations that wait for it */
-	uint8_t missed;           /* ... and why: enum chk_note */
-	uint8_t dead;             /* its tables were used for something else while nobody looked */
+	struct chk_stale *stale; /* those that are owed */
+	/* By CPU: the last invalidation that did not reach all that was owed, and why: enum
+	 * chk_note. */
+	struct s2c_who missed_by[S2C_CPUS];
+	uint8_t missed[S2C_CPUS];
+	uint32_t suspended; /* violations that wait for it */
+	uint8_t dead;       /* its tables were used for something else while nobody looked */
 	uint8_t pad[2];
 };
 

@@ -21,11 +21,10 @@ static unsigned int notes_of(const struct chk_stale *stale, struct s2c_who *culp
 	*culprit = stale->culprit;
 	if (stale->notes)
 		return stale->notes;
-	if (tree->missed_by.event <= stale->broken.event ||
-	    tree->missed_by.cpu != stale->broken.cpu)
+	if (tree->missed_by[stale->broken.cpu].event <= stale->broken.event)
 		return 0;
-	*culprit = tree->missed_by;
-	return tree->missed;
+	*culprit = tree->missed_by[stale->broken.cpu];
+	return tree->missed[stale->broken.cpu];
 }
 
 const char *chk_cause(const struct chk_stale *stale, const char *missing)
