@@ -178,8 +178,13 @@ void chk_violation(struct s2c *model, const char *rule, const struct chk_about *
 		violation.old = about->old;
 		violation.value = about->value;
 	}
-	if (about->stale)
+	if (about->stale) {
 		add_cached(&violation, about->stale);
+		if (!about->node) {
+			violation.gpa = violation.cached.gpa;
+			violation.level = violation.cached.level;
+		}
+	}
 	va_start(args, format);
 	vsnprintf(violation.text, sizeof(violation.text), format, args);
 	va_end(args);
