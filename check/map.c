@@ -1,103 +1,191 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What is known of physical pages, by ranges: taken, device, clean, owned. A sorted array: ranges
- * are few and long, since neighbours of one value are merged.
+ * What is known of physical pages, by ranges: taken, device, clean, owned. Ranges are disjoint and
+ * sorted; neighbours of one value are merged. They stand in blocks of up to CHK_MAP_BLOCK, so that
+ * one more of a hundred thousand moves a few kilobytes.
+ *
+ * No block is empty.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "model.h"
 
-/* Index of the first range that ends at or after `address`. */
-static size_t find(const struct chk_map *map, uint64_t address)
+/* A place between ranges: before range `i` of block `b`; i may be the block's n. */
+struct place {
+	size_t b, i;
+};
+
+static struct chk_range *at(const struct chk_map *map, struct place place)
 {
-	size_t low = 0, high = map->n;
+	return place.b < map->n ? &map->block[place.b]->range[place.i] : NULL;
+}
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+static struct place next(const struct chk_map *map, struct place place)
+{
+	if (++place.i == map->block[place.b]->n)
+		place = (struct place){ place.b + 1, 0 };
+	return place;
+}
 
-		if (map->range[middle].last < address)
-			low = middle + 1;
+/* The first range that ends at or after `address`. */
+static struct place find(const struct chk_map *map, uint64_t address)
+{
+	struct place place = { 0, 0 };
+	size_t high = map->n;
+
+	while (place.b < high) {
+		size_t middle = place.b + (high - place.b) / 2;
+		const struct chk_block *block = map->block[middle];
+
+		if (block->range[block->n - 1].last < address)
+			place.b = middle + 1;
 		else
 			high = middle;
 	}
-	return low;
+	if (place.b == map->n)
+		return place;
+	high = map->block[place.b]->n;
+	while (place.i < high) {
+		size_t middle = place.i + (high - place.i) / 2;
+
+		if (map->block[place.b]->range[middle].last < address)
+			place.i = middle + 1;
+		else
+			high = middle;
+	}
+	return place;
 }
 
-static void insert(struct chk_map *map, size_t at, struct chk_range range)
+static void block_insert(struct chk_map *map, size_t b)
 {
 	if (map->n == map->room) {
-		map->room = map->room ? map->room * 2 : 16;
-		map->range = realloc(map->range, map->room * sizeof(*map->range));
-		if (!map->range)
+		map->room = map->room ? map->room * 2 : 4;
+		map->block = realloc(map->block, map->room * sizeof(struct chk_block *));
+		if (!map->block)
 			abort();
 	}
-	memmove(&map->range[at + 1], &map->range[at], (map->n - at) * sizeof(*map->range));
-	map->range[at] = range;
+	memmove(&map->block[b + 1], &map->block[b], (map->n - b) * sizeof(struct chk_block *));
+	map->block[b] = chk_alloc(1, sizeof(struct chk_block));
 	map->n++;
 }
 
-/* Cuts [start, last] out of all ranges; returns where a range that fills the gap belongs. */
-static size_t cut(struct chk_map *map, uint64_t start, uint64_t last)
+static void split(struct chk_map *map, size_t b)
 {
-	size_t at = find(map, start), end;
+	struct chk_block *old = map->block[b], *rest;
 
-	if (at < map->n && map->range[at].start < start) {
-		struct chk_range rest = map->range[at];
+	block_insert(map, b + 1);
+	rest = map->block[b + 1];
+	rest->n = old->n / 2;
+	old->n -= rest->n;
+	memcpy(rest->range, &old->range[old->n], rest->n * sizeof(*rest->range));
+}
 
-		map->range[at].last = start - 1;
-		at++;
-		if (rest.last > last) {
-			rest.start = last + 1;
-			insert(map, at, rest);
-			return at;
+static void insert(struct chk_map *map, struct place place, struct chk_range range)
+{
+	struct chk_block *block;
+
+	if (!map->n)
+		block_insert(map, 0);
+	if (place.b == map->n) /* behind the last one */
+		place = (struct place){ map->n - 1, map->block[map->n - 1]->n };
+	if (map->block[place.b]->n == CHK_MAP_BLOCK) {
+		split(map, place.b);
+		if (place.i > map->block[place.b]->n) {
+			place.i -= map->block[place.b]->n;
+			place.b++;
 		}
 	}
-	for (end = at; end < map->n && map->range[end].last <= last; end++)
-		;
-	if (end > at)
-		memmove(&map->range[at], &map->range[end], (map->n - end) * sizeof(*map->range));
-	map->n -= end - at;
-	if (at < map->n && map->range[at].start <= last)
-		map->range[at].start = last + 1;
-	return at;
+	block = map->block[place.b];
+	memmove(&block->range[place.i + 1], &block->range[place.i],
+		(block->n - place.i) * sizeof(range));
+	block->range[place.i] = range;
+	block->n++;
+}
+
+/* Returns where the next one is now. */
+static struct place erase(struct chk_map *map, struct place place)
+{
+	struct chk_block *block = map->block[place.b];
+
+	memmove(&block->range[place.i], &block->range[place.i + 1],
+		(--block->n - place.i) * sizeof(block->range[0]));
+	if (!block->n) {
+		free(block);
+		memmove(&map->block[place.b], &map->block[place.b + 1],
+			(--map->n - place.b) * sizeof(struct chk_block *));
+	} else if (place.i == block->n) {
+		place = (struct place){ place.b + 1, 0 };
+	}
+	return place;
+}
+
+/* Cuts [start, last] out of all ranges. */
+static void cut(struct chk_map *map, uint64_t start, uint64_t last)
+{
+	struct place place = find(map, start);
+	struct chk_range *range = at(map, place);
+
+	if (range && range->start < start) {
+		struct chk_range rest = { last + 1, range->last, range->value };
+		int both = range->last > last;
+
+		range->last = start - 1;
+		place = next(map, place);
+		if (both) {
+			insert(map, place, rest);
+			return;
+		}
+	}
+	while ((range = at(map, place)) && range->last <= last)
+		place = erase(map, place);
+	if (range && range->start <= last)
+		range->start = last + 1;
 }
 
 void chk_map_set(struct chk_map *map, uint64_t start, uint64_t size, uint64_t value)
 {
-	struct chk_range range = { start, start + (size - 1), value };
-	size_t at;
+	struct chk_range range = { start, start + (size - 1), value }, *it;
+	struct place place;
 
 	if (!size)
 		return;
-	at = cut(map, range.start, range.last);
+	place = find(map, start);
+	it = at(map, place);
+	if (it && it->value == value && it->start <= start && it->last >= range.last)
+		return; /* most of the time: known already */
+	cut(map, range.start, range.last);
 	if (!value)
 		return;
-	if (at && map->range[at - 1].value == value && map->range[at - 1].last + 1 == start) {
-		map->range[--at].last = range.last;
-	} else {
-		insert(map, at, range);
+	/* Neighbours of this value become part of it. */
+	place = start ? find(map, start - 1) : (struct place){ 0, 0 };
+	it = at(map, place);
+	if (start && it && it->last == start - 1 && it->value == value) {
+		range.start = it->start;
+		place = erase(map, place);
+		it = at(map, place);
+	} else if (it && it->last < start) {
+		place = next(map, place);
+		it = at(map, place);
 	}
-	if (at + 1 < map->n && map->range[at + 1].value == value &&
-	    map->range[at].last + 1 == map->range[at + 1].start) {
-		map->range[at].last = map->range[at + 1].last;
-		memmove(&map->range[at + 1], &map->range[at + 2],
-			(map->n - at - 2) * sizeof(*map->range));
-		map->n--;
+	if (it && range.last + 1 == it->start && it->value == value) {
+		it->start = range.start;
+		return;
 	}
+	insert(map, place, range);
 }
 
 uint64_t chk_map_get(const struct chk_map *map, uint64_t start, uint64_t size, uint64_t *end)
 {
-	size_t at = find(map, start);
+	const struct chk_range *range = at(map, find(map, start));
 	uint64_t last = start + (size - 1), value = 0;
 
-	if (at < map->n && map->range[at].start <= start) {
-		value = map->range[at].value;
-		if (map->range[at].last < last)
-			last = map->range[at].last;
-	} else if (at < map->n && map->range[at].start <= last) {
-		last = map->range[at].start - 1;
+	if (range && range->start <= start) {
+		value = range->value;
+		if (range->last < last)
+			last = range->last;
+	} else if (range && range->start <= last) {
+		last = range->start - 1;
 	}
 	*end = last + 1;
 	return value;
@@ -105,6 +193,8 @@ uint64_t chk_map_get(const struct chk_map *map, uint64_t start, uint64_t size, u
 
 void chk_map_free(struct chk_map *map)
 {
-	free(map->range);
+	for (size_t i = 0; i < map->n; i++)
+		free(map->block[i]);
+	free(map->block);
 	*map = (struct chk_map){ 0 };
 }

@@ -413,13 +413,9 @@ static int on_ic(struct s2c *model, const struct s2c_event *event)
 		chk_map_set(&model->property[CHK_CLEAN_INSN], pa, bytes, 1);
 		return 0;
 	}
-	for (size_t i = 0; i < clean->n; i++) {
-		uint64_t start = clean->range[i].start > pa ? clean->range[i].start : pa;
-		uint64_t last = clean->range[i].last < pa + (bytes - 1) ? clean->range[i].last
-									: pa + (bytes - 1);
-
-		if (start <= last)
-			chk_map_set(&model->property[CHK_CLEAN_INSN], start, last - start + 1, 1);
+	for (uint64_t at = pa, end; at < pa + bytes; at = end) {
+		if (chk_map_get(clean, at, pa + bytes - at, &end))
+			chk_map_set(&model->property[CHK_CLEAN_INSN], at, end - at, 1);
 	}
 	return 0;
 }

@@ -167,8 +167,15 @@ struct chk_range {
 	uint64_t value;
 };
 
+#define CHK_MAP_BLOCK 256
+
+struct chk_block {
+	size_t n;
+	struct chk_range range[CHK_MAP_BLOCK];
+};
+
 struct chk_map {
-	struct chk_range *range;
+	struct chk_block **block;
 	size_t n, room;
 };
 
