@@ -326,7 +326,7 @@ static void pend(struct s2c *model, unsigned int cpu, const struct chk_pending *
 	}
 	if (stale)
 		stale->pending = c->npending;
-	if (c->npending == c->room) {
+	if (!c->pending || c->npending == c->room) {
 		c->room = c->room ? c->room * 2 : 64;
 		c->pending = realloc(c->pending, c->room * sizeof(*c->pending));
 		if (!c->pending)

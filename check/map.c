@@ -89,7 +89,10 @@ static void insert(struct chk_map *map, struct place place, struct chk_range ran
 		block_insert(map, 0);
 	if (place.b == map->n) /* behind the last one */
 		place = (struct place){ map->n - 1, map->block[map->n - 1]->n };
-	if (map->block[place.b]->n == CHK_MAP_BLOCK) {
+	block = map->block[place.b];
+	if (!block)
+		abort(); /* there is one at each place; linters cannot know */
+	if (block->n == CHK_MAP_BLOCK) {
 		split(map, place.b);
 		if (place.i > map->block[place.b]->n) {
 			place.i -= map->block[place.b]->n;

@@ -228,7 +228,7 @@ struct s2c {
 	uint64_t nring;
 };
 
-void *chk_alloc(size_t n, size_t size); /* zeroed */
+void *chk_alloc(size_t n, size_t size) __attribute__((returns_nonnull)); /* zeroed */
 struct s2c_who chk_who(const struct s2c *model);
 
 /* tree.c: positions and pages */

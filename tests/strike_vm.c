@@ -227,7 +227,7 @@ static int as_either(const struct world *w, uint64_t gpa, const struct sim_leaf 
 	const struct world_strike *s = &w->strike;
 	const struct ref_page *is = page->valid ? page : was;
 	int tree = s->tree_size && ranges_overlap(gpa, world_page(w), s->tree_gpa, s->tree_size);
-	unsigned int may_lack = tree && s->tree_protects ? S2_W : 0, widest = is->prot;
+	unsigned int may_lack = tree && s->tree_protects ? S2_W : 0, widest = is ? is->prot : 0;
 
 	if (was && was->valid && was->pa == leaf->hpa)
 		widest |= was->prot;
