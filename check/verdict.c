@@ -21,7 +21,9 @@ static unsigned int notes_of(const struct chk_stale *stale, struct s2c_who *culp
 	*culprit = stale->culprit;
 	if (stale->notes)
 		return stale->notes;
-	if (tree->missed_by[stale->broken.cpu].event <= stale->broken.event)
+	/* Of widened rights nothing was owed that could have been missed. */
+	if (stale->kind == CHK_WIDENED ||
+	    tree->missed_by[stale->broken.cpu].event <= stale->broken.event)
 		return 0;
 	*culprit = tree->missed_by[stale->broken.cpu];
 	return tree->missed[stale->broken.cpu];
