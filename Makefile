@@ -31,7 +31,15 @@ test:
 	@scripts/build $(BUILD) $(PREFIX) clang
 	@scripts/run-tests $(BUILD)
 
+# One operation: $(BUILD)/bench/stage2-bench --op NAME (docs/bench.md).
 bench: all
+	@scripts/setup run test
+	@linux=$$(scripts/fetch-linux-source) && { [ -f $(BUILD)/bench/build.ninja ] || \
+		meson setup $(BUILD)/bench bench -Dlinux="$$linux"; }
+	@ninja -C $(BUILD)/bench --quiet
+	$(BUILD)/bench/stage2-bench --json $(BUILD)/bench.json
+	bench/report $(BUILD)/bench.json --svg $(BUILD)/bench.svg
+	@echo "$(BUILD)/bench.svg is a picture of it."
 	bench/ratio $(STAGE2) $(BUILD)/bench-run.json
 	bench/events $(STAGE2)
 
@@ -73,8 +81,9 @@ help:
 	@echo 'make check    run the linters'
 	@echo 'make mutants  put bugs back that others shipped: each must be caught'
 	@echo "make fuzz     throw broken traces at the checker (ARGS='600': seconds)"
-	@echo 'make bench    time the guest with and without the hypervisor (build/bench-run.json), and the'
-	@echo '              checker on a long trace'
+	@echo "make bench    time our tables beside KVM's and io-pgtable's (build/bench.json, bench.svg), the"
+	@echo '              guest with and without the hypervisor (build/bench-run.json), and the checker'
+	@echo '              on a long trace'
 	@echo 'make install  to PREFIX=$(PREFIX); DESTDIR= is honoured'
 	@echo 'make clean    remove $(BUILD)/; the fetched guest stays in the cache'
 	@echo 'Without root or sudo, what is missing is printed as the one line to type.'

@@ -9,7 +9,7 @@
 #include <stage2/arm64.h>
 
 #include "../src/format/arm64.h"
-#include "../src/pgtable/engine_audit.h"
+#include "../src/pgtable/engine_ops.h"
 #include "formats.h"
 
 S2_FMT_ARM64(arm64_16k, 14, 0x3);
@@ -79,9 +79,20 @@ static S2_ALWAYS_INLINE struct s2_attr toy_leaf_attr(uint64_t entry, uint32_t fe
 	return attr;
 }
 
-static S2_ALWAYS_INLINE uint64_t toy_leaf_child(uint64_t entry, unsigned int level, uint64_t index)
+static S2_ALWAYS_INLINE uint64_t toy_leaf_rest(uint64_t entry)
 {
-	return entry + (index << (10 + 7 * (level - 1)) >> 1);
+	return entry & ~TOY_ADDR;
+}
+
+static S2_ALWAYS_INLINE uint64_t toy_leaf_add(uint64_t entry, uint64_t bytes)
+{
+	return entry + (bytes >> 1);
+}
+
+static S2_ALWAYS_INLINE uint64_t toy_leaf_child(uint64_t entry, unsigned int level)
+{
+	(void)level;
+	return entry;
 }
 
 static S2_ALWAYS_INLINE int toy_young(uint64_t entry)
@@ -114,6 +125,8 @@ static const struct s2_fmt toy = {
 	.make_leaf = toy_make_leaf,
 	.leaf_hpa = toy_leaf_hpa,
 	.leaf_attr = toy_leaf_attr,
+	.leaf_add = toy_leaf_add,
+	.leaf_rest = toy_leaf_rest,
 	.leaf_prot = toy_leaf_prot,
 	.leaf_child = toy_leaf_child,
 	.young = toy_young,

@@ -159,7 +159,8 @@ static void advance(const struct ref *ref, struct ref_op *op, uint64_t size, uin
 int ref_map(struct ref *ref, struct ref_op *op, uint64_t hpa, struct s2_attr attr,
 	    unsigned int flags)
 {
-	uint64_t end = op->gpa + op->size;
+	uint64_t end = op->gpa + op->size, passed = 0;
+	int ret = 0;
 
 	while (op->done < op->stop) {
 		uint64_t gpa = op->gpa + op->done;
@@ -175,8 +176,13 @@ int ref_map(struct ref *ref, struct ref_op *op, uint64_t hpa, struct s2_attr att
 			advance(ref, op, min(leaf_end(ref, gpa), end) - gpa, &op->equal);
 			continue;
 		}
-		if (page->valid && !(flags & S2_MAP_REPLACE) && !(same && flags & S2_MAP_WIDEN))
-			return S2_EEXIST;
+		if (page->valid && !(flags & S2_MAP_REPLACE) && !(same && flags & S2_MAP_WIDEN)) {
+			ret = S2_EEXIST;
+			if (!op->pass)
+				break;
+			advance(ref, op, min(leaf_end(ref, gpa), end) - gpa, &passed);
+			continue;
+		}
 		if (page->valid && page->level > level) {
 			split_leaf(ref, gpa);
 			continue;
@@ -184,7 +190,7 @@ int ref_map(struct ref *ref, struct ref_op *op, uint64_t hpa, struct s2_attr att
 		put_leaf(ref, gpa, hpa + op->done, level, put);
 		advance(ref, op, ref_level_size(ref, level), &op->changed);
 	}
-	return 0;
+	return ret;
 }
 
 /* Is the leaf at gpa only partly within the operation? */

@@ -51,9 +51,9 @@ static json_t *levels(const uint64_t *counts)
 	return object;
 }
 
-static json_t *faults(const struct hyp_report *report, const struct numbers *numbers)
+static json_t *faults(const struct numbers *numbers)
 {
-	const struct s2_stats *stats = &report->stats;
+	const struct s2_stats *stats = &numbers->stats;
 	json_t *object = json_object();
 	json_t *kinds = json_object();
 	json_t *exits = json_object();
@@ -102,29 +102,30 @@ static json_t *leaves(const struct hyp_report *report, const struct numbers *num
 
 static void put_report(json_t *root, const struct hyp_report *report, const struct numbers *numbers)
 {
+	const struct hyp_counts *counts = &numbers->counts;
 	json_t *time = json_object();
 
-	pack_number(root, "ram_faults", report->ram_faults);
-	pack_number(root, "device_faults", report->device_faults);
-	pack_number(root, "other_faults", report->other_faults);
-	put(root, "faults", faults(report, numbers));
+	pack_number(root, "ram_faults", counts->ram_faults);
+	pack_number(root, "device_faults", counts->device_faults);
+	pack_number(root, "other_faults", counts->other_faults);
+	put(root, "faults", faults(numbers));
 	pack_number(root, "table_pages", report->table_pages);
 	pack_number(root, "table_pages_peak", report->table_pages_peak);
 	pack_number(root, "tlbi", numbers->tlbi);
-	put(root, "invalidations", invalidations(&report->stats));
-	pack_number(root, "breaks", report->stats.breaks);
+	put(root, "invalidations", invalidations(&numbers->stats));
+	pack_number(root, "breaks", numbers->stats.breaks);
 	put(time, "median", json_real(numbers->median));
 	put(time, "p99", json_real(numbers->p99));
 	put(time, "max", json_real(numbers->max));
 	put(time, "unit", json_string(numbers->unit));
 	put(root, "el2_cycles_per_fault", time);
-	pack_number(root, "mapped_ram", report->mapped_ram);
-	pack_number(root, "mapped_device", report->mapped_device);
+	pack_number(root, "mapped_ram", numbers->mapped_ram);
+	pack_number(root, "mapped_device", numbers->mapped_device);
 	put(root, "leaves", leaves(report, numbers));
-	pack_number(root, "exits", report->heartbeat);
-	pack_number(root, "hypercalls", report->hypercalls);
-	pack_number(root, "psci_calls", report->psci_calls);
-	pack_number(root, "sysreg_traps", report->sysreg_traps);
+	pack_number(root, "exits", counts->exits);
+	pack_number(root, "hypercalls", counts->hypercalls);
+	pack_number(root, "psci_calls", counts->psci_calls);
+	pack_number(root, "sysreg_traps", counts->sysreg_traps);
 	pack_number(root, "cpus", report->cpus);
 	pack_number(root, "ipa_bits", report->ipa_bits);
 	pack_number(root, "ram_base", report->ram_base);

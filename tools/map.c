@@ -17,9 +17,10 @@ double map_seconds(const struct hyp_report *report, uint64_t ticks)
 
 static int leaf_of(const struct hyp_fault *fault, uint64_t *gpa, uint64_t *end)
 {
-	uint64_t size = numbers_level_size(fault->level);
+	unsigned int level = numbers_fault_level(fault);
+	uint64_t size = numbers_level_size(level);
 
-	if (fault->level >= S2_LEVELS)
+	if (level >= S2_LEVELS)
 		return 0;
 	*gpa = fault->gpa & ~(size - 1);
 	*end = *gpa + size;
@@ -32,8 +33,8 @@ double map_touched(const struct hyp_report *report, const struct numbers *number
 	uint64_t first, end;
 
 	for (uint64_t i = 0; i < numbers->logged; i++)
-		if (leaf_of(&report->faults[i], &first, &end) && first < gpa + size && gpa < end)
-			return map_seconds(report, report->faults[i].when);
+		if (leaf_of(&numbers->faults[i], &first, &end) && first < gpa + size && gpa < end)
+			return map_seconds(report, numbers->faults[i].when);
 	return MAP_NEVER;
 }
 
@@ -115,8 +116,8 @@ struct map *map_build(const struct hyp_report *report, const struct numbers *num
 			tile->cells[j].touched_s = MAP_NEVER;
 	}
 	for (uint64_t i = 0; i < numbers->logged; i++)
-		if (leaf_of(&report->faults[i], &leaf.gpa, &leaf.end))
-			touch(map, leaf, map_seconds(report, report->faults[i].when));
+		if (leaf_of(&numbers->faults[i], &leaf.gpa, &leaf.end))
+			touch(map, leaf, map_seconds(report, numbers->faults[i].when));
 	for (unsigned int i = 0; i < numbers->nruns; i++)
 		fill(map, &report->runs[i]);
 	return map;

@@ -8,6 +8,11 @@
 #define NUMBERS_NO_LEAF S2_LEVELS /* the level of faults that left nothing mapped */
 
 struct numbers {
+	const struct hyp_fault *faults; /* in the order in which they happened */
+	struct hyp_counts counts;       /* of all CPUs together, as are the engine's */
+	struct s2_stats stats;
+	uint64_t mapped_ram; /* bytes, at the end */
+	uint64_t mapped_device;
 	uint64_t logged; /* faults that the log holds; the tables below are about these */
 	uint64_t lost;   /* faults beyond it */
 	uint64_t kind[3][S2_LEVELS + 1];   /* by enum s2_fault_kind and level of the leaf */
@@ -21,10 +26,16 @@ struct numbers {
 	unsigned int nruns;
 };
 
-/* Fills in *numbers: zeroes where the run has no hypervisor's report. */
+/* What all CPUs have counted, while the hypervisor runs or after it. */
+void numbers_add_up(struct numbers *numbers, const struct hyp_report *report);
+/* Fills in *numbers: zeroes where the run has no hypervisor's report. numbers_free() it. */
 void numbers_digest(struct numbers *numbers, const struct run_options *options,
 		    const struct run_result *result);
 
+void numbers_free(struct numbers *numbers);
+
+/* The level of the leaf that a logged fault left behind; S2_LEVELS or more where there is none. */
+unsigned int numbers_fault_level(const struct hyp_fault *fault);
 /* "4K", "2M", ... of a level; "none" of NUMBERS_NO_LEAF. */
 const char *numbers_level(unsigned int level);
 /* Bytes of a level's leaf. */

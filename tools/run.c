@@ -105,6 +105,7 @@ static int show(const struct run_options *options, const struct run_result *resu
 		show_text(stdout, options, result, &numbers);
 	if (fflush(stdout) && !failed)
 		failed = complain("cannot write the report: %s", strerror(errno));
+	numbers_free(&numbers);
 	return failed;
 }
 

@@ -102,15 +102,16 @@ static void draw_head(struct svg *svg)
 {
 	const struct run_options *o = svg->options;
 	const struct hyp_report *r = svg->report;
+	const struct hyp_counts *counts = &svg->numbers->counts;
 	char mapped[32], size[32], text[256];
 
 	put_size(size, sizeof(size), r->ram_size);
-	put_size(mapped, sizeof(mapped), r->mapped_ram);
+	put_size(mapped, sizeof(mapped), svg->numbers->mapped_ram);
 	snprintf(text, sizeof(text), "Guest memory: %s of %s touched", mapped, size);
 	put_text(svg, MARGIN, 48, "title", text);
 	snprintf(text, sizeof(text),
 		 "%llu memory faults, %llu device faults, %llu pages of tables; %s",
-		 (unsigned long long)r->ram_faults, (unsigned long long)r->device_faults,
+		 (unsigned long long)counts->ram_faults, (unsigned long long)counts->device_faults,
 		 (unsigned long long)r->table_pages, run_end_text(o, svg->result));
 	put_text(svg, MARGIN, 72, "note", text);
 	snprintf(text, sizeof(text), "-cpu %s, %u CPU%s, GICv%u, %s", o->cpu, o->smp,
@@ -343,7 +344,7 @@ static void draw_bars(struct svg *svg, double base)
 	char text[64];
 
 	for (uint64_t i = 0; i < svg->numbers->logged; i++) {
-		double when = map_seconds(svg->report, svg->report->faults[i].when);
+		double when = map_seconds(svg->report, svg->numbers->faults[i].when);
 		unsigned int bin = (unsigned int)(when / svg->end_s * BINS);
 
 		bins[bin < BINS ? bin : BINS - 1]++;
@@ -454,7 +455,7 @@ int show_svg(FILE *out, const struct run_options *options, const struct run_resu
 	double rows, height;
 
 	svg.last_s = numbers->logged ? map_seconds(result->report,
-						   result->report->faults[numbers->logged - 1].when)
+						   numbers->faults[numbers->logged - 1].when)
 				     : 0;
 	svg.columns = svg.map->ntiles > 256 ? 64 : 32;
 	svg.tile = (double)GRID_W / svg.columns;

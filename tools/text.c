@@ -96,12 +96,13 @@ static void show_faults(FILE *out, const struct colours *c, const struct numbers
 static void show_tables(FILE *out, const struct colours *c, const struct hyp_report *report,
 			const struct numbers *numbers)
 {
-	const uint64_t *tlb = report->stats.tlb;
+	const struct hyp_counts *counts = &numbers->counts;
+	const uint64_t *tlb = numbers->stats.tlb;
 
 	fprintf(out, "\n%sMapped%s          ", c->title, c->plain);
-	show_size(out, report->mapped_ram);
+	show_size(out, numbers->mapped_ram);
 	fputs(" of memory, ", out);
-	show_size(out, report->mapped_device);
+	show_size(out, numbers->mapped_device);
 	fprintf(out, " of devices, by %llu pages of tables (at most %llu)\n",
 		(unsigned long long)report->table_pages,
 		(unsigned long long)report->table_pages_peak);
@@ -114,10 +115,10 @@ static void show_tables(FILE *out, const struct colours *c, const struct hyp_rep
 	fprintf(out, "%sTime at EL2%s     %.0f %s a fault (median), %.0f (p99), %.0f (most)\n",
 		c->title, c->plain, numbers->median, numbers->unit, numbers->p99, numbers->max);
 	fprintf(out, "%sExits to EL2%s    %llu", c->title, c->plain,
-		(unsigned long long)report->heartbeat);
+		(unsigned long long)counts->exits);
 	fprintf(out, ": %llu PSCI calls, %llu other hypercalls, %llu system registers\n",
-		(unsigned long long)report->psci_calls, (unsigned long long)report->hypercalls,
-		(unsigned long long)report->sysreg_traps);
+		(unsigned long long)counts->psci_calls, (unsigned long long)counts->hypercalls,
+		(unsigned long long)counts->sysreg_traps);
 }
 
 int show_text(FILE *out, const struct run_options *options, const struct run_result *result,

@@ -22,6 +22,7 @@
 #include "console.h"
 #include "drain.h"
 #include "files.h"
+#include "numbers.h"
 #include "qemu.h"
 #include "terminal.h"
 
@@ -218,8 +219,12 @@ static void check_watchdogs(struct watch *watch, double now)
 	const struct run_options *options = watch->options;
 	uint64_t progress = watch->result->console_bytes;
 
-	if (hyp_is_up(watch))
-		progress += report->heartbeat + report->nfaults;
+	if (hyp_is_up(watch)) {
+		struct numbers numbers;
+
+		numbers_add_up(&numbers, watch->qemu.report);
+		progress += numbers.counts.exits;
+	}
 	if (progress != watch->progress || now < watch->progress_s) {
 		watch->progress = progress;
 		watch->progress_s = now;
@@ -241,7 +246,7 @@ static void check_watchdogs(struct watch *watch, double now)
 
 static void show_live(struct watch *watch, double now)
 {
-	const volatile struct hyp_report *report = watch->qemu.report;
+	struct numbers numbers;
 	char text[160];
 	uint64_t faults;
 
@@ -250,7 +255,8 @@ static void show_live(struct watch *watch, double now)
 		console_live(&watch->console, text);
 		return;
 	}
-	faults = report->ram_faults + report->device_faults;
+	numbers_add_up(&numbers, watch->qemu.report);
+	faults = numbers.counts.ram_faults + numbers.counts.device_faults;
 	if (now - watch->rate_s >= 0.5) {
 		watch->rate =
 			(uint64_t)((double)(faults - watch->rate_faults) / (now - watch->rate_s));
@@ -259,7 +265,7 @@ static void show_live(struct watch *watch, double now)
 	}
 	snprintf(text, sizeof(text), "[%s] %.1f s, %llu faults, %llu/s, %llu MiB mapped",
 		 console_phase(&watch->console), now, (unsigned long long)faults,
-		 (unsigned long long)watch->rate, (unsigned long long)(report->mapped_ram >> 20));
+		 (unsigned long long)watch->rate, (unsigned long long)(numbers.mapped_ram >> 20));
 	console_live(&watch->console, text);
 }
 

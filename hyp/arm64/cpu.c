@@ -35,6 +35,8 @@ struct hyp_cpu *cpu_prepare(void)
 		uint64_t base = (uint64_t)__stacks + i * (uint64_t)STACKS_SIZE;
 
 		hyp_cpus[i].index = i;
+		hyp_cpus[i].counts = &hyp_report->percpu[i].counts;
+		hyp_cpus[i].walker = &hyp_report->percpu[i].walker;
 		hyp_cpus[i].crash = base + GUARD_SIZE + CRASH_SIZE;
 		hyp_cpus[i].stack = base + STACKS_SIZE;
 	}

@@ -4,7 +4,7 @@
  *
  * Concurrency: hyp_guest is written by the boot CPU before any other runs and is constant then.
  * A struct hyp_cpu belongs to its CPU, save `state`, `entry` and `context` (psci.c has the rule).
- * The report is written with atomic additions, or by the one CPU that ended the run (report.c).
+ * In the report each CPU counts for itself; what they share is said in report.c.
  */
 #ifndef HYP_HYP_H
 #define HYP_HYP_H
@@ -49,12 +49,15 @@ struct hyp_cpu {
 	uint32_t state; /* enum hyp_cpu_state */
 	uint64_t entry; /* of the guest, for a CPU that is being started */
 	uint64_t context;
-	uint64_t entered; /* CNTPCT at the exit that is being handled */
-	int64_t mapped;   /* by this walker, as it was last accounted in the report */
-	int64_t tables;
+	uint64_t entered;      /* CNTPCT at the exit that is being handled */
+	uint64_t tables;       /* by this walker, as it was last accounted in the report */
+	struct hyp_fault *log; /* what is left of our chunk of the report's faults[] */
+	struct hyp_fault *log_end;
 	struct hyp_repeat repeat;
-	struct s2_walker walker;
-};
+	struct hyp_counts *counts; /* both in the report */
+	struct s2_walker *walker;
+	struct s2_exit exit; /* that somebody has to emulate, between trap() and trap_emulate() */
+} __attribute__((aligned(S2_CACHE_LINE)));
 
 struct hyp_guest {
 	uint64_t dtb;
@@ -122,7 +125,8 @@ void mmu_map(uint64_t base, uint64_t size, enum mmu_kind kind);
 void dtb_read(struct hyp_guest *guest, uint64_t dtb);
 
 /* trap.c, psci.c, inject.c */
-void trap(struct hyp_frame *frame);
+int trap(struct hyp_frame *frame);
+void trap_emulate(struct hyp_frame *frame);
 int psci_call(struct hyp_cpu *cpu, struct hyp_frame *frame);
 _Noreturn void psci_leave(enum hyp_end end);
 void inject_abort(uint64_t esr, uint64_t far, uint64_t gpa);
@@ -132,11 +136,18 @@ void inject_skip(void);
 /* report.c */
 void report_start(void);
 void report_run(void);
-uint64_t report_now(void);
-void report_count(uint64_t *counter, uint64_t n);
-/* Accounts what the walker of this CPU made and removed since the last call. */
-void report_account(struct hyp_cpu *cpu, uint64_t *mapped);
-void report_fault(struct hyp_cpu *cpu, const struct s2_fault *fault, const struct s2_exit *exit);
+static inline uint64_t report_now(void)
+{
+	uint64_t now;
+
+	/* Without ISB the counter could be read early. */
+	__asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(now) : : "memory");
+	return now;
+}
+/* For count.h: the next chunk of the log for this CPU; 0 if there is none. */
+int report_draw(struct hyp_cpu *cpu);
+/* For count.h: so many pages of tables more, or less. */
+void report_add_tables(uint64_t n);
 /* Ends the run: fills in what is known at the end only, says why, and turns the machine off. */
 _Noreturn void hyp_end(enum hyp_end end, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -2,9 +2,9 @@
 /*
  * The few functions of a C library that the compiler and libfdt call, and hyp_format().
  *
- * Plain loops: nothing here is on the path of a fault, save memset() of a fresh table page. The
- * compiler must not turn the loops back into calls of themselves, hence
- * -fno-tree-loop-distribute-patterns in meson.build. No state; any context.
+ * Plain loops: nothing here is on the path of an exit. The compiler must not turn the loops back
+ * into calls of themselves, hence -fno-tree-loop-distribute-patterns in meson.build. No state; any
+ * context.
  */
 #include <stdarg.h>
 #include <stdint.h>
@@ -40,7 +40,7 @@ void *memset(void *to, int byte, size_t n)
 	char *t = to;
 	uint64_t word = (uint8_t)byte * 0x0101010101010101ull;
 
-	/* Whole words where it can: pages of tables are zeroed while a guest waits. */
+	/* Whole words where it can. */
 	if ((uintptr_t)t % 8 == 0)
 		for (; n >= 8; n -= 8, t += 8)
 			*(uint64_t *)(void *)t = word;

@@ -73,7 +73,7 @@ static void vm_create(void)
 			s2_strerror(error));
 	guest->port.vttbr = s2_arm64_vttbr(&guest->vm.pt, VMID);
 	for (uint32_t i = 0; i < guest->ncpus; i++)
-		s2_walker_init(&hyp_cpus[i].walker, &guest->vm.pt);
+		s2_walker_init(hyp_cpus[i].walker, &guest->vm.pt);
 }
 
 static void slots_add(void)

@@ -138,6 +138,12 @@ int psci_call(struct hyp_cpu *cpu, struct hyp_frame *frame)
 	uint64_t b = frame->x[2] & mask;
 	int64_t result;
 
+	/* Those that we know lie close together, but for one: look no further for any other. */
+	if ((function & ~SMC64) - PSCI_VERSION > PSCI_FEATURES - PSCI_VERSION &&
+	    function != SMCCC_VERSION) {
+		frame->x[0] = (uint64_t)(int64_t)NOT_SUPPORTED;
+		return 0;
+	}
 	switch (function) {
 	case SMCCC_VERSION:
 	case PSCI_VERSION:

@@ -2,10 +2,10 @@
 /*
  * The numbers that the hypervisor hands out (report.h says where and to whom).
  *
- * Counters are added to by all CPUs, atomically and without order: each is right by itself. A
- * slot of faults[] belongs to the CPU that drew its index. stats is copied now and then by whoever
- * gets the (try-)lock, and once more at the end. What the walk at the end says is exact only if the
- * other CPUs have stopped; while one still faults, the walk sees each entry before or after.
+ * Each CPU counts for itself and logs faults into chunks of slots that it draws; a drawn slot
+ * is its own. The pages of tables are counted in common, since their peak must be known, but they
+ * change with one fault in hundreds. What the walk at the end says is exact only if the other CPUs
+ * have stopped; while one still faults, the walk sees each entry before or after.
  *
  * The run is ended by one CPU, the first to claim it. Others that come to an end too are parked;
  * those in the guest go on until the machine is off, which is at once.
@@ -16,23 +16,8 @@
 #include "hyp.h"
 #include "sysreg.h"
 
-#define STATS_EVERY 256
-
 static uint32_t started;
 static uint32_t claimed;
-static uint32_t stats_lock;
-static uint64_t level_size[S2_LEVELS];
-
-uint64_t report_now(void)
-{
-	isb(); /* or the counter could be read early */
-	return sysreg_read(cntpct_el0);
-}
-
-void report_count(uint64_t *counter, uint64_t n)
-{
-	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
 
 void report_start(void)
 {
@@ -52,9 +37,7 @@ void report_run(void)
 	struct hyp_report *report = hyp_report;
 	struct s2_census census;
 
-	for (unsigned int level = 0; level < S2_LEVELS; level++)
-		level_size[level] = s2_pt_level_size(&hyp_guest.vm.pt, level);
-	if (!s2_pt_audit(&hyp_guest.vm.pt, &cpu_this()->walker, &census, NULL))
+	if (!s2_pt_audit(&hyp_guest.vm.pt, cpu_this()->walker, &census, NULL))
 		for (unsigned int level = 0; level < S2_LEVELS; level++)
 			report->table_pages += census.tables[level];
 	report->table_pages_peak = report->table_pages;
@@ -68,18 +51,10 @@ void report_run(void)
 	__atomic_store_n(&report->state, HYP_STATE_RUNNING, __ATOMIC_RELEASE);
 }
 
-static void stats_copy(void)
-{
-	if (__atomic_exchange_n(&stats_lock, 1, __ATOMIC_ACQUIRE))
-		return;
-	s2_pt_stats(&hyp_guest.vm.pt, &hyp_report->stats);
-	__atomic_store_n(&stats_lock, 0, __ATOMIC_RELEASE);
-}
-
-static void count_tables(int64_t n)
+void report_add_tables(uint64_t n)
 {
 	struct hyp_report *report = hyp_report;
-	uint64_t now = __atomic_add_fetch(&report->table_pages, (uint64_t)n, __ATOMIC_RELAXED);
+	uint64_t now = __atomic_add_fetch(&report->table_pages, n, __ATOMIC_RELAXED);
 	uint64_t peak = __atomic_load_n(&report->table_pages_peak, __ATOMIC_RELAXED);
 
 	while (now > peak && !__atomic_compare_exchange_n(&report->table_pages_peak, &peak, now, 0,
@@ -87,54 +62,19 @@ static void count_tables(int64_t n)
 		;
 }
 
-void report_account(struct hyp_cpu *cpu, uint64_t *mapped)
+int report_draw(struct hyp_cpu *cpu)
 {
-	const struct s2_stats *stats = &cpu->walker.stats;
-	int64_t tables = (int64_t)(stats->tables_linked - stats->tables_unlinked);
-	int64_t bytes = 0;
+	uint64_t *drawn = &hyp_report->drawn;
+	uint64_t index;
 
-	for (unsigned int level = 0; level < S2_LEVELS; level++)
-		bytes += (int64_t)((stats->leaves_made[level] - stats->leaves_removed[level]) *
-				   level_size[level]);
-	if (bytes != cpu->mapped)
-		report_count(mapped, (uint64_t)(bytes - cpu->mapped));
-	if (tables != cpu->tables)
-		count_tables(tables - cpu->tables);
-	cpu->mapped = bytes;
-	cpu->tables = tables;
-}
-
-static uint8_t leaf_level(uint64_t size)
-{
-	for (uint8_t level = 0; level < S2_LEVELS; level++)
-		if (size && level_size[level] == size)
-			return level;
-	return 0xff;
-}
-
-void report_fault(struct hyp_cpu *cpu, const struct s2_fault *fault, const struct s2_exit *exit)
-{
-	struct hyp_report *report = hyp_report;
-	int ram = fault->gpa.gpa - hyp_guest.ram_base < hyp_guest.ram_size;
-	uint64_t *kind = ram ? &report->ram_faults : &report->device_faults;
-	uint64_t index = __atomic_fetch_add(&report->nfaults, 1, __ATOMIC_RELAXED);
-
-	report_count(exit->reason == S2_EXIT_RESUME ? kind : &report->other_faults, 1);
-	report_account(cpu, ram ? &report->mapped_ram : &report->mapped_device);
-	if (index % STATS_EVERY == STATS_EVERY - 1)
-		stats_copy();
-	if (index < HYP_FAULTS) {
-		struct hyp_fault *log = &report->faults[index];
-
-		log->when = cpu->entered - report->guest_start;
-		log->gpa = fault->gpa.gpa;
-		log->kind = fault->kind;
-		log->access = fault->access;
-		log->level = exit->reason == S2_EXIT_RESUME ? leaf_level(exit->size) : 0xff;
-		log->what = (uint8_t)((cpu->index & 3) | (fault->walk ? 1 << 6 : 0) |
-				      (ram ? 0 : 1 << 7));
-		log->ticks = (uint32_t)(report_now() - cpu->entered);
-	}
+	if (__atomic_load_n(drawn, __ATOMIC_RELAXED) >= HYP_FAULTS)
+		return 0;
+	index = __atomic_fetch_add(drawn, HYP_CHUNK, __ATOMIC_RELAXED);
+	if (index >= HYP_FAULTS)
+		return 0;
+	cpu->log = &hyp_report->faults[index];
+	cpu->log_end = cpu->log + HYP_CHUNK;
+	return 1;
 }
 
 static int run_continues(const struct hyp_run *run, const struct s2_leaf *leaf)
@@ -191,10 +131,8 @@ void hyp_end(enum hyp_end end, const char *format, ...)
 	hyp_vformat(report->text, sizeof(report->text), format, args);
 	va_end(args);
 	/* A crash may have left the engine in the middle of something: no more calls into it. */
-	if (report->state == HYP_STATE_RUNNING && end != HYP_END_CRASH) {
-		walk_runs(&cpu_this()->walker);
-		s2_pt_stats(&hyp_guest.vm.pt, &report->stats);
-	}
+	if (report->state == HYP_STATE_RUNNING && end != HYP_END_CRASH)
+		walk_runs(cpu_this()->walker);
 	report->end = end;
 	__atomic_store_n(&report->state, HYP_STATE_ENDED, __ATOMIC_RELEASE);
 	psci_leave(end);

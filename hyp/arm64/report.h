@@ -7,6 +7,10 @@
  * One writer (the hypervisor), any number of readers; all fields little-endian, naturally aligned.
  * Counters may be read at any time; the runs are valid once state is HYP_STATE_ENDED.
  *
+ * CPUs that handle exits write nothing in common, save one number for every HYP_CHUNK of faults:
+ * each counts for itself in percpu[], the engine in the walker there, and each has a chunk of
+ * faults[] to fill. The reader adds up and sorts (tools/numbers.c).
+ *
  * Layout of RAM on QEMU virt (base 0x40000000), all of it described here and nowhere else:
  *   + 0            QEMU's own boot stub
  *   + 2 MiB        hypervisor image (Image header, text_offset 0), its data and stacks
@@ -16,6 +20,8 @@
  */
 #ifndef HYP_REPORT_H
 #define HYP_REPORT_H
+
+#include <stddef.h>
 
 #include <stage2/pgtable.h>
 
@@ -27,6 +33,7 @@
 #define HYP_RING_SIZE   0x41000ull
 #define HYP_RING_BASE   (HYP_POOL_BASE - HYP_RING_SIZE)
 #define HYP_MAX_CPUS    8
+#define HYP_PERCPU      2048 /* bytes of struct hyp_percpu */
 
 /*
  * Options, taken from /chosen/bootargs and removed before the guest sees them:
@@ -42,7 +49,7 @@ static inline uint64_t hyp_reserve_size(uint64_t ram_size)
 }
 
 #define HYP_REPORT_MAGIC   0x3176706568327473ull /* "st2hepv1" */
-#define HYP_REPORT_VERSION 1
+#define HYP_REPORT_VERSION 2
 
 enum hyp_state {
 	HYP_STATE_NONE,
@@ -60,16 +67,34 @@ enum hyp_end {
 	HYP_END_CRASH, /* hypervisor's own exception: text has the dump */
 };
 
-/* One handled stage-2 abort of a guest. Times are CNTPCT ticks. */
+/* One handled stage-2 abort of a guest. */
 struct hyp_fault {
-	uint64_t when; /* since the guest's start */
+	uint64_t when; /* CNTPCT at the exit; 0: no fault was logged here */
 	uint64_t gpa;
-	uint32_t ticks; /* at EL2: from exit to just before re-entry */
+	uint8_t access; /* enum s2_access; this and the next two as in struct s2_fault */
 	uint8_t kind;   /* enum s2_fault_kind */
-	uint8_t access; /* enum s2_access */
-	uint8_t level;  /* of the leaf that serves gpa now; 0xff: none (exit, retry) */
-	uint8_t what;   /* bits 0-1: cpu & 3; bit 6: walk (S1PTW); bit 7: device, not RAM */
+	uint8_t walk;   /* S1PTW */
+	uint8_t shift;  /* log2 of the leaf that serves gpa now; 0xff: none (exit, retry) */
+	uint32_t ticks; /* of CNTPCT at EL2: from exit to just before re-entry */
 };
+
+/* What one CPU has counted. */
+struct hyp_counts {
+	uint64_t exits;         /* to EL2, of any kind: the sign of life */
+	uint64_t ram_faults;    /* aborts that a RAM slot served */
+	uint64_t device_faults; /* aborts that a device slot served */
+	uint64_t other_faults;  /* aborts that no slot served: MMIO, aborts given to the guest */
+	uint64_t hypercalls;    /* test calls, and SMCCC functions that nobody knows */
+	uint64_t psci_calls;
+	uint64_t sysreg_traps;
+	uint64_t mapped_device; /* bytes, by faults on devices; what was unmapped stays counted */
+};
+
+/* Of one CPU, which alone writes here. */
+struct hyp_percpu {
+	struct hyp_counts counts;
+	struct s2_walker walker; /* the engine's own counters are in it */
+} __attribute__((aligned(HYP_PERCPU)));
 
 /* A run of leaves that are contiguous in gpa and alike, as found at the end. */
 struct hyp_run {
@@ -84,6 +109,7 @@ struct hyp_run {
 };
 
 #define HYP_FAULTS 131072
+#define HYP_CHUNK  16 /* faults that a CPU may log from one draw of `drawn` on */
 #define HYP_RUNS   16384
 
 struct hyp_report {
@@ -95,29 +121,27 @@ struct hyp_report {
 	uint64_t timer_hz;
 	uint64_t guest_start; /* CNTPCT */
 	uint64_t guest_end;
-	uint64_t heartbeat; /* exits to EL2 of any kind, all CPUs */
-	uint64_t ram_base;  /* the guest's */
+	uint64_t ram_base; /* the guest's */
 	uint64_t ram_size;
 	uint64_t reserve_size;
 	uint32_t block_level;
 	uint32_t ipa_bits;
 	struct s2_cpu cpu;
-	uint64_t ram_faults;    /* aborts that a RAM slot served */
-	uint64_t device_faults; /* aborts that a device slot served */
-	uint64_t other_faults;  /* aborts that no slot served: MMIO, aborts given to the guest */
-	uint64_t hypercalls;    /* test calls, and SMCCC functions that nobody knows */
-	uint64_t psci_calls;
-	uint64_t sysreg_traps;
-	uint64_t mapped_ram; /* bytes, at the last fault */
+	uint64_t mapped_ram; /* bytes, by the walk at the end */
 	uint64_t mapped_device;
 	uint64_t table_pages; /* now, root included, stocks not */
 	uint64_t table_pages_peak;
-	struct s2_stats stats;
-	uint64_t nfaults; /* may exceed HYP_FAULTS: the rest was counted but not logged */
-	uint64_t nruns;   /* may exceed HYP_RUNS */
-	char text[4096];  /* NUL-terminated: reason of the end, crash dump */
+	uint64_t drawn;  /* slots of faults[] that were handed out, in chunks; may exceed it */
+	uint64_t nruns;  /* may exceed HYP_RUNS */
+	char text[4096]; /* NUL-terminated: reason of the end, crash dump */
+	/* tests/guest/run looks for the exits here. */
+	struct hyp_percpu percpu[HYP_MAX_CPUS] __attribute__((aligned(4096)));
 	struct hyp_fault faults[HYP_FAULTS];
 	struct hyp_run runs[HYP_RUNS];
 };
+
+_Static_assert(HYP_FAULTS % HYP_CHUNK == 0, "a chunk is whole");
+_Static_assert(sizeof(struct hyp_percpu) == HYP_PERCPU, "tests/guest/run knows it");
+_Static_assert(offsetof(struct hyp_report, percpu) == 0x2000, "tests/guest/run knows it");
 
 #endif

@@ -18,7 +18,7 @@ void testdev_setup(struct s2_vm *vm);
  */
 int testdev_hypercall(struct s2_vm *vm, struct s2_walker *walker, uint64_t *regs);
 
-/* The port's resolve() asks here first. 1: not ours; else what resolve() is to return. */
+/* What the port's resolve() is to return for what lies in no region. */
 int testdev_resolve(s2_hva_t hva, enum s2_access access, struct s2_page *page);
 
 /*

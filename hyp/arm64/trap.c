@@ -5,8 +5,11 @@
  * An abort goes to the engine; what the engine maps is run again, what it does not know goes to
  * the test devices if there are any, else back to the guest as an external abort.
  *
- * Concurrency: CPUs handle their exits independently, each with its own frame and walker; all that
- * they share is the engine, which is made for it, and counters.
+ * Most exits end in trap(), for which vectors.S saves only what C code may change. Who emulates an
+ * instruction may need any register: those exits say so and come back in trap_emulate().
+ *
+ * Concurrency: CPUs handle their exits independently, each with its own frame, walker and counters;
+ * all that they share is the engine, which is made for it.
  *
  * No guest may keep the hypervisor busy for ever: an exit that comes again and again from the same
  * instruction with the same syndrome and address, with no other exit between, ends the run. An
@@ -14,6 +17,7 @@
  * reached. A mapping may be taken away again by another CPU just as often as this one uses it, so
  * the limit is much higher where the exit was served.
  */
+#include "count.h"
 #include "hyp.h"
 #include "sysreg.h"
 #include "testdev.h"
@@ -24,31 +28,55 @@
 #define REPEAT_ABORT  1000
 #define REPEAT_SERVED 1000000
 
+#define NO_ADDRESS (~0ull)
+
 #define TEST_CALL_FIRST 0xc6000000u
 #define TEST_CALL_LAST  0xc600ffffu
 
-static void watch(struct hyp_cpu *cpu, uint64_t esr, uint64_t gpa, uint64_t limit)
+static _Noreturn __attribute__((cold)) void stuck(const struct hyp_cpu *cpu)
 {
-	struct hyp_repeat *repeat = &cpu->repeat;
-	uint64_t elr = sysreg_read(elr_el2);
+	const struct hyp_repeat *repeat = &cpu->repeat;
 	char words[160];
 
-	if (repeat->esr != esr || repeat->elr != elr || repeat->gpa != gpa) {
-		repeat->esr = esr;
-		repeat->elr = elr;
-		repeat->gpa = gpa;
-		repeat->count = 0;
-		return;
-	}
-	if (++repeat->count < limit)
-		return;
-	crash_syndrome(words, sizeof(words), esr);
+	crash_syndrome(words, sizeof(words), repeat->esr);
 	hyp_end(HYP_END_STUCK,
 		"CPU %u makes no progress: the same exit %llu times at pc 0x%llx: %s; guest "
 		"physical address 0x%llx, virtual 0x%llx, syndrome 0x%llx",
-		cpu->index, (unsigned long long)repeat->count, (unsigned long long)elr, words,
-		(unsigned long long)gpa, (unsigned long long)sysreg_read(far_el2),
-		(unsigned long long)esr);
+		cpu->index, (unsigned long long)repeat->count, (unsigned long long)repeat->elr,
+		words, (unsigned long long)repeat->gpa, (unsigned long long)sysreg_read(far_el2),
+		(unsigned long long)repeat->esr);
+}
+
+/* Another exit at the same address as the last one. */
+static __attribute__((noinline)) void watch_again(struct hyp_cpu *cpu, uint64_t esr, uint64_t limit)
+{
+	struct hyp_repeat *repeat = &cpu->repeat;
+	uint64_t elr = sysreg_read(elr_el2);
+
+	if (repeat->esr != esr || repeat->elr != elr) {
+		repeat->esr = esr;
+		repeat->elr = elr;
+		repeat->count = 0;
+	} else if (++repeat->count >= limit) {
+		stuck(cpu);
+	}
+}
+
+/* Almost always the address is another one: the rest of the exit is compared when it is not. */
+static void watch(struct hyp_cpu *cpu, uint64_t esr, uint64_t gpa, uint64_t limit)
+{
+	if (cpu->repeat.gpa == gpa) {
+		watch_again(cpu, esr, limit);
+		return;
+	}
+	cpu->repeat.gpa = gpa;
+	cpu->repeat.count = 0;
+}
+
+/* An exit that ends every row of equal ones. */
+static void watch_reset(struct hyp_cpu *cpu)
+{
+	cpu->repeat.gpa = NO_ADDRESS;
 }
 
 /*
@@ -75,21 +103,6 @@ static int fault_page(uint64_t esr, uint64_t far, uint64_t *hpfar)
 	return !(par & 1);
 }
 
-/* An abort that the engine gave back: somebody emulates it, or the guest gets it. */
-static void unserved(struct hyp_cpu *cpu, struct hyp_frame *frame, const struct s2_exit *exit,
-		     const struct s2_arm64_mmio *mmio)
-{
-	uint64_t esr = sysreg_read(esr_el2);
-	uint64_t far = sysreg_read(far_el2);
-
-	if (exit->reason == S2_EXIT_MMIO && hyp_guest.test && testdev_mmio(exit, mmio, frame->x)) {
-		inject_skip();
-		return;
-	}
-	watch(cpu, esr, exit->gpa.gpa, REPEAT_ABORT);
-	inject_abort(esr, far, exit->gpa.gpa);
-}
-
 static _Noreturn void out_of_tables(int error, uint64_t gpa)
 {
 	hyp_end(HYP_END_ERROR, "no second-stage mapping for 0x%llx: %s (%llu pages left)",
@@ -98,116 +111,156 @@ static _Noreturn void out_of_tables(int error, uint64_t gpa)
 }
 
 /*
- * Two faults are not for the engine. A walk of the guest's tables in device memory that is mapped:
- * HCR_EL2.PTW forbids it and no mapping would help. An address beyond the guest's address space.
+ * A walk of the guest's tables in device memory that is mapped: HCR_EL2.PTW forbids it and no
+ * mapping would help.
  */
-static int engine_fault(struct hyp_cpu *cpu, const struct s2_fault *fault, struct s2_exit *exit)
+static int walk_in_device(struct hyp_cpu *cpu, const struct s2_fault *fault)
 {
-	struct s2_vm *vm = &hyp_guest.vm;
 	struct s2_leaf leaf;
-	int refused = fault->gpa.gpa >> hyp_report->ipa_bits != 0;
 
-	if (!refused && fault->walk && fault->kind == S2_FAULT_PERMISSION &&
-	    !s2_pt_lookup(&vm->pt, fault->gpa, &cpu->walker, &leaf))
-		refused = s2_memtype_is_device(leaf.attr.type);
-	if (!refused)
-		return s2_fault(vm, &cpu->walker, fault, exit);
+	return !s2_pt_lookup(&hyp_guest.vm.pt, fault->gpa, cpu->walker, &leaf) &&
+	       s2_memtype_is_device(leaf.attr.type);
+}
+
+/* What is not for the engine, and an address beyond the guest's space, is the guest's to have. */
+static void engine_fault(struct hyp_cpu *cpu, const struct s2_fault *fault, struct s2_exit *exit)
+{
+	int error = S2_EINVAL;
+
+	if (!fault->walk || fault->kind != S2_FAULT_PERMISSION || !walk_in_device(cpu, fault))
+		error = s2_fault(&hyp_guest.vm, cpu->walker, fault, exit);
+	if (!error)
+		return;
+	if (error != S2_EINVAL)
+		out_of_tables(error, fault->gpa.gpa);
 	*exit = (struct s2_exit){ .reason = S2_EXIT_ABORT,
 				  .access = fault->access,
 				  .walk = fault->walk,
 				  .gpa = fault->gpa };
-	return 0;
 }
 
-static void abort_lower(struct hyp_cpu *cpu, struct hyp_frame *frame, uint64_t esr)
+/* No fault of stage 2. */
+static void abort_other(struct hyp_cpu *cpu, uint64_t esr, uint64_t far, uint64_t hpfar)
 {
-	uint64_t far = sysreg_read(far_el2);
-	struct s2_arm64_mmio mmio;
-	struct s2_fault fault;
-	struct s2_exit exit;
-	uint64_t hpfar;
-	int error;
-
-	if (!fault_page(esr, far, &hpfar)) {
-		watch(cpu, esr, far, REPEAT_SERVED);
-		return;
-	}
-	/* Both stages' entries disagree, which no table of ours explains: start afresh. */
 	if (ESR_FSC(esr) == FSC_TLB_CONFLICT) {
+		/* Both stages' entries disagree, which no table of ours explains: start afresh. */
 		insn_tlbi_vmalls12(INSN_LOCAL);
 		insn_dsb(INSN_NSH);
 		insn_isb();
 		watch(cpu, esr, far, REPEAT_ABORT);
 		return;
 	}
-	if (s2_arm64_decode_abort(esr, hpfar, far, &fault, &mmio)) {
-		/* Not of stage 2's making: memory itself failed. The guest used it, the guest gets
-		 * it. */
-		report_count(&hyp_report->other_faults, 1);
-		watch(cpu, esr, far, REPEAT_ABORT);
-		inject_abort(esr, far, hpfar << 8);
-		return;
+	/* Memory itself failed. The guest used it, the guest gets it. */
+	report_count(&cpu->counts->other_faults, 1);
+	watch(cpu, esr, far, REPEAT_ABORT);
+	inject_abort(esr, far, hpfar << 8);
+}
+
+/* Returns whether the access is to be emulated, if somebody can: cpu->exit has what it is. */
+static int abort_lower(struct hyp_cpu *cpu, uint64_t esr)
+{
+	uint64_t far = sysreg_read(far_el2);
+	struct s2_exit *exit = &cpu->exit;
+	struct s2_fault fault;
+	uint64_t hpfar;
+
+	if (!fault_page(esr, far, &hpfar)) {
+		watch(cpu, esr, far, REPEAT_SERVED);
+		return 0;
 	}
-	error = engine_fault(cpu, &fault, &exit);
-	if (error)
-		out_of_tables(error, fault.gpa.gpa);
-	if (exit.reason == S2_EXIT_RESUME) {
-		tracing_served(exit.gpa.gpa, fault.access);
-		watch(cpu, esr, exit.gpa.gpa, REPEAT_SERVED);
+	if (s2_arm64_decode_abort(esr, hpfar, far, &fault, NULL)) {
+		abort_other(cpu, esr, far, hpfar);
+		return 0;
+	}
+	engine_fault(cpu, &fault, exit);
+	if (exit->reason == S2_EXIT_RESUME) {
+		tracing_served(exit->gpa.gpa, fault.access);
+		watch(cpu, esr, exit->gpa.gpa, REPEAT_SERVED);
+	} else if (exit->reason == S2_EXIT_MMIO && hyp_guest.test) {
+		return 1;
 	} else {
-		unserved(cpu, frame, &exit, &mmio);
+		watch(cpu, esr, exit->gpa.gpa, REPEAT_ABORT);
+		inject_abort(esr, far, exit->gpa.gpa);
 	}
-	report_fault(cpu, &fault, &exit);
+	report_fault(cpu, &fault, exit);
+	return 0;
+}
+
+/* The other half of an exit for which trap() returned nonzero: the frame has all registers. */
+void trap_emulate(struct hyp_frame *frame)
+{
+	uint64_t esr = sysreg_read(esr_el2);
+	uint64_t far = sysreg_read(far_el2);
+	struct hyp_cpu *cpu = cpu_this();
+	const struct s2_exit *exit = &cpu->exit;
+	struct s2_arm64_mmio mmio;
+	struct s2_fault fault;
+
+	/* It has been decoded before, so it can be. */
+	if (!s2_arm64_decode_abort(esr, exit->gpa.gpa >> 8, far, &fault, &mmio) &&
+	    testdev_mmio(exit, &mmio, frame->x)) {
+		inject_skip();
+	} else {
+		watch(cpu, esr, exit->gpa.gpa, REPEAT_ABORT);
+		inject_abort(esr, far, exit->gpa.gpa);
+	}
+	report_fault(cpu, &fault, exit);
+	tracing_run();
 }
 
 static void hypercall(struct hyp_cpu *cpu, struct hyp_frame *frame)
 {
+	struct hyp_counts *counts = cpu->counts;
 	uint32_t function = (uint32_t)frame->x[0];
 
-	if (hyp_guest.test && function >= TEST_CALL_FIRST && function <= TEST_CALL_LAST &&
-	    testdev_hypercall(&hyp_guest.vm, &cpu->walker, frame->x)) {
-		report_count(&hyp_report->hypercalls, 1);
-		report_account(cpu, &hyp_report->mapped_device);
+	watch_reset(cpu);
+	if (function - TEST_CALL_FIRST <= TEST_CALL_LAST - TEST_CALL_FIRST && hyp_guest.test &&
+	    testdev_hypercall(&hyp_guest.vm, cpu->walker, frame->x)) {
+		report_count(&counts->hypercalls, 1);
+		report_tables(cpu);
 		return;
 	}
-	report_count(psci_call(cpu, frame) ? &hyp_report->psci_calls : &hyp_report->hypercalls, 1);
+	report_count(psci_call(cpu, frame) ? &counts->psci_calls : &counts->hypercalls, 1);
 }
 
-static void handle(struct hyp_cpu *cpu, struct hyp_frame *frame)
+static int handle(struct hyp_cpu *cpu, struct hyp_frame *frame)
 {
 	uint64_t esr = sysreg_read(esr_el2);
 
+	if ((ESR_EC(esr) & ~4u) == EC_INSN_LOWER) /* EC_DATA_LOWER */
+		return abort_lower(cpu, esr);
 	switch (ESR_EC(esr)) {
-	case EC_DATA_LOWER:
-	case EC_INSN_LOWER:
-		abort_lower(cpu, frame, esr);
-		return;
 	case EC_SMC64:
 		/* Trapped, not executed: the guest stands before it. */
 		inject_skip();
 		hypercall(cpu, frame);
-		break;
+		return 0;
 	case EC_HVC64:
 		hypercall(cpu, frame);
-		break;
+		return 0;
 	default:
-		report_count(&hyp_report->sysreg_traps, 1);
+		report_count(&cpu->counts->sysreg_traps, 1);
 		watch(cpu, esr, 0, REPEAT_ABORT);
 		inject_undefined(esr);
-		return;
+		return 0;
 	}
-	cpu->repeat.count = 0;
-	cpu->repeat.esr = 0;
 }
 
-/* Called from vectors.S with the guest's registers; on return the guest goes on. */
-void trap(struct hyp_frame *frame)
+/*
+ * Called from vectors.S; of the guest's registers the frame has those that C code may change. On
+ * return the guest goes on; or if that is nonzero trap_emulate() is called, with all of them.
+ */
+int trap(struct hyp_frame *frame)
 {
 	struct hyp_cpu *cpu = cpu_this();
+	int emulate;
 
 	tracing_exit();
-	cpu->entered = report_now();
-	report_count(&hyp_report->heartbeat, 1);
-	handle(cpu, frame);
-	tracing_run();
+	/* Not report_now(): the exception has synchronised already. */
+	cpu->entered = sysreg_read(cntpct_el0);
+	report_count(&cpu->counts->exits, 1);
+	emulate = handle(cpu, frame);
+	if (!emulate)
+		tracing_run();
+	return emulate;
 }

@@ -2,9 +2,10 @@
 /*
  * EL2's exception vectors (DDI 0487, chapter D1).
  *
- * From a lower EL: the guest's x0..x30 go into the frame at the top of this CPU's stack, where SP
- * stands whenever the guest runs. ELR_EL2 and SPSR_EL2 stay in their registers: an exception inside
- * EL2 is always fatal, so nothing nests.
+ * From a lower EL: the guest's registers go into the frame at the top of this CPU's stack, where SP
+ * stands whenever the guest runs. At first those that a C function may change; x19..x28, which it
+ * gives back as they were, only for the few exits that look at them (trap_emulate). ELR_EL2 and
+ * SPSR_EL2 stay in their registers: an exception inside EL2 is always fatal, so nothing nests.
  *
  * From EL2 itself: the hypervisor is broken, perhaps because its stack is full. The dump goes onto
  * a stack of its own. TPIDR_EL0 and TPIDRRO_EL0 are the guest's, which will not run again, and
@@ -42,7 +43,7 @@ vectors:
 	fatal	15
 	.balign	128
 
-	.macro	save_regs base
+	.macro	save_2_18 base
 	stp	x2, x3, [\base, #16]
 	stp	x4, x5, [\base, #32]
 	stp	x6, x7, [\base, #48]
@@ -51,21 +52,25 @@ vectors:
 	stp	x12, x13, [\base, #96]
 	stp	x14, x15, [\base, #112]
 	stp	x16, x17, [\base, #128]
-	stp	x18, x19, [\base, #144]
-	stp	x20, x21, [\base, #160]
-	stp	x22, x23, [\base, #176]
-	stp	x24, x25, [\base, #192]
-	stp	x26, x27, [\base, #208]
-	stp	x28, x29, [\base, #224]
-	str	x30, [\base, #240]
+	str	x18, [\base, #144]
+	.endm
+
+	.macro	save_19_28 base
+	stp	x19, x20, [\base, #152]
+	stp	x21, x22, [\base, #168]
+	stp	x23, x24, [\base, #184]
+	stp	x25, x26, [\base, #200]
+	stp	x27, x28, [\base, #216]
 	.endm
 
 guest_common:
 	stp	x0, x1, [sp]
-	save_regs sp
+	save_2_18 sp
+	stp	x29, x30, [sp, #232]
 	mov	x0, sp
 	mov	x29, xzr
 	bl	trap
+	cbnz	w0, guest_emulate
 guest_resume:
 	ldp	x2, x3, [sp, #16]
 	ldp	x4, x5, [sp, #32]
@@ -75,30 +80,39 @@ guest_resume:
 	ldp	x12, x13, [sp, #96]
 	ldp	x14, x15, [sp, #112]
 	ldp	x16, x17, [sp, #128]
-	ldp	x18, x19, [sp, #144]
-	ldp	x20, x21, [sp, #160]
-	ldp	x22, x23, [sp, #176]
-	ldp	x24, x25, [sp, #192]
-	ldp	x26, x27, [sp, #208]
-	ldp	x28, x29, [sp, #224]
-	ldr	x30, [sp, #240]
+	ldr	x18, [sp, #144]
+	ldp	x29, x30, [sp, #232]
 	ldp	x0, x1, [sp]
 	eret
 	dsb	nsh				// nothing beyond is to be run speculatively
 	isb
 
+guest_emulate:
+	save_19_28 sp
+	mov	x0, sp
+	bl	trap_emulate
+guest_resume_all:
+	ldp	x19, x20, [sp, #152]
+	ldp	x21, x22, [sp, #168]
+	ldp	x23, x24, [sp, #184]
+	ldp	x25, x26, [sp, #200]
+	ldp	x27, x28, [sp, #216]
+	b	guest_resume
+
 /* guest_enter(frame): the first entry; the frame becomes this CPU's, at the top of its stack. */
 	.globl	guest_enter
 guest_enter:
 	mov	sp, x0
-	b	guest_resume
+	b	guest_resume_all
 
 fatal_common:
 	msr	tpidrro_el0, x1
 	mrs	x1, tpidr_el2
 	ldr	x1, [x1, #CPU_CRASH]
 	sub	x1, x1, #DUMP_SIZE
-	save_regs x1
+	save_2_18 x1
+	save_19_28 x1
+	stp	x29, x30, [x1, #232]
 	mov	x3, sp
 	stp	x3, x0, [x1, #DUMP_SP]
 	mrs	x2, tpidr_el0

@@ -28,6 +28,8 @@ extern "C" {
 #define S2_WALKER_TABLES 8 /* a walker's own stock of tables */
 #define S2_GATHER_RANGES 8
 #define S2_GATHER_TABLES 16
+#define S2_HINTS         2  /* levels of which a walker remembers the last table */
+#define S2_LIMBO_TABLES  16 /* where the port has a barrier(): freed together at that number */
 
 enum s2_format {
 	/*
@@ -88,13 +90,15 @@ struct s2_pt {
 	uint8_t root_order;
 	uint8_t block_level;
 	uint8_t format;
+	uint8_t barrier; /* the port has one */
 
 	/* Shared and written: but only by management, never by a fault on a page. */
-	uint64_t epoch __attribute__((aligned(S2_CACHE_LINE)));
+	uint64_t epoch __attribute__((aligned(S2_CACHE_LINE))); /* src/pgtable/walker.h */
 	struct s2_walker *walkers;
 	uint32_t walkers_lock;
-	uint32_t tables; /* held from the port: root, linked, in walkers' stocks, detached */
 	struct s2_stats departed;
+	/* Held from the port: root, linked, in walkers' stocks, detached. A line of its own. */
+	uint32_t tables __attribute__((aligned(S2_CACHE_LINE)));
 };
 
 /*
@@ -106,19 +110,23 @@ struct s2_walker {
 	uint64_t section __attribute__((aligned(S2_CACHE_LINE))); /* odd: inside */
 	struct s2_pt *pt;
 	struct s2_walker *next;
-	uint64_t mmio_page;       /* last page found to have no slot, plus 1 ... */
+	uint64_t epoch;              /* of the tree, when the hints were taken */
+	uint64_t hint_gpa[S2_HINTS]; /* which table of each level was met last: gpa of its start, */
+	uint64_t *hint[S2_HINTS];    /* plus 1 (0: none); and where it is */
+	/* What was found out for one page mostly holds for the next (src/pgtable/engine_near.h). */
+	uint64_t leaf;      /* a page at address 0 with the attributes ... */
+	uint32_t leaf_attr; /* ... of this number (0: none), which need no cache maintenance */
+	uint32_t edit;      /* the number of a revision (0: none), and for leaves ... */
+	uint64_t edit_rest; /* ... that are so but for their output ... */
+	uint64_t edit_flip; /* ... the bits that it changes */
+	uint64_t mmio_page; /* last page found to have no slot, plus 1 ... */
 	uint64_t mmio_generation; /* ... as of this generation of the slots */
 	uint32_t ntables;
-	uint32_t pad;
 	void *tables[S2_WALKER_TABLES];
+	uint64_t *limbo; /* tables detached and invalidated, but others may still be in there; */
+	uint32_t limbos; /* how many; linked as a gather's chain is */
+	uint32_t pad;
 	struct s2_stats stats;
-};
-
-struct s2_tlb_range {
-	uint64_t gpa;
-	uint64_t size;
-	uint8_t level;
-	uint8_t flags;
 };
 
 /*
@@ -127,11 +135,13 @@ struct s2_tlb_range {
  */
 struct s2_gather {
 	struct s2_pt *pt;
+	uint64_t *chain;  /* detached tables of level 0, linked through their first entries */
+	uint32_t chained; /* how many */
+	uint8_t publish;  /* entries became valid */
 	uint8_t nranges;
 	uint8_t ntables;
-	uint8_t all;     /* too many ranges: invalidate everything */
-	uint8_t publish; /* entries became valid */
-	struct s2_tlb_range ranges[S2_GATHER_RANGES];
+	uint8_t all;                                /* too many ranges: invalidate everything */
+	struct s2_tlb_op ops[1 + S2_GATHER_RANGES]; /* the first: room for a S2_TLB_PUBLISH */
 	void *tables[S2_GATHER_TABLES];
 	uint8_t table_levels[S2_GATHER_TABLES];
 };
@@ -177,7 +187,9 @@ void s2_walker_fini(struct s2_walker *walker);
 void s2_gather_init(struct s2_gather *gather, struct s2_pt *pt);
 /*
  * Issues the invalidations, waits until every walker that could still see a detached table has
- * left, frees the tables. Afterwards the gather is empty and nothing stale is left anywhere.
+ * left, frees the tables. Afterwards the gather is empty and nothing stale is left anywhere. Where
+ * the port has a barrier(), which makes waiting dear, up to S2_LIMBO_TABLES - 1 tables stay with
+ * the walker, as its stock does, until there are more, or memory or quota run out.
  */
 void s2_gather_flush(struct s2_gather *gather, struct s2_walker *walker);
 
@@ -266,7 +278,7 @@ struct s2_census {
 	uint64_t leaves[S2_LEVELS];
 	uint64_t empty;  /* linked tables without any valid entry, the root apart */
 	uint64_t busy;   /* entries that somebody was just changing */
-	uint64_t stocks; /* tables in walkers' stocks */
+	uint64_t stocks; /* tables in walkers' stocks, or waiting with them to be freed */
 	uint64_t held;   /* all that the port handed out and did not get back */
 };
 

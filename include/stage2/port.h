@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The port: the seven functions through which the engine reaches the world. A hypervisor author
- * writes these and nothing else. docs/porting.md walks through an example.
+ * The port: the seven functions through which the engine reaches the world, cache_sync and barrier
+ * being optional. A hypervisor author writes these and nothing else. docs/porting.md walks through
+ * an example.
  *
  * All functions get `ctx` back as it was given. Unless said otherwise they may be called on any
  * CPU, on several at once. One port serves one address space (its ctx knows the VMID or root that
@@ -16,7 +17,7 @@
 extern "C" {
 #endif
 
-#define S2_PORT_VERSION 1
+#define S2_PORT_VERSION 2
 
 /*
  * What backs a host address, as the port answers it in resolve(). `size` is the largest
@@ -107,6 +108,15 @@ struct s2_port {
 
 	/* Called while waiting for another walker to leave: pause, yield or sleep a little. */
 	void (*relax)(void *ctx);
+
+	/*
+	 * A full memory barrier on every CPU where somebody may be inside a walker section (an IPI
+	 * to all; membarrier(2) in a Linux process), complete on return. With it, entering a
+	 * section costs no barrier of its own, which pays where that is dear (x86); NULL where it
+	 * is cheap (Arm) or where there is no such thing. Called outside any section, by management
+	 * only, never by a fault on a page; may sleep.
+	 */
+	void (*barrier)(void *ctx);
 };
 
 #ifdef __cplusplus

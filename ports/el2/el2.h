@@ -41,8 +41,7 @@ struct el2_port {
 	const struct el2_region *regions; /* ascending, apart, constant */
 	uint32_t nregions;
 	uint32_t pad;
-	/* If set: asked before the regions; returns 1 for what is not its own, else as resolve().
-	 */
+	/* If set: asked for what lies in no region; returns what resolve() is to return. */
 	int (*overlay)(s2_hva_t hva, enum s2_access access, struct s2_page *page);
 	struct el2_pool pool;
 };

@@ -95,56 +95,49 @@ static void tlbi_steps(const struct el2_port *el2, const struct s2_tlb_op *op)
 
 static void tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
 {
-	switch (op->kind) {
-	case S2_TLB_ENTRY:
+	if (op->kind == S2_TLB_ENTRY)
 		tlbi_one(el2, op, op->gpa.gpa);
-		break;
-	case S2_TLB_RANGE:
-		if (el2->cpu.features & S2_CPU_TLB_RANGE)
-			tlbi_range(op);
-		else
-			tlbi_steps(el2, op);
-		break;
-	case S2_TLB_ALL:
+	else if (op->kind == S2_TLB_ALL)
 		insn_tlbi_vmalls12(op->flags);
-		break;
-	}
+	else if (el2->cpu.features & S2_CPU_TLB_RANGE)
+		tlbi_range(op);
+	else
+		tlbi_steps(el2, op);
 }
 
-static uint64_t vttbr_switch(uint64_t vttbr)
+/* From the one to the other, for the instructions that follow. */
+static void vttbr_switch(uint64_t old, uint64_t vttbr)
 {
-	uint64_t old = insn_read_vttbr();
-
 	if (old != vttbr) {
 		insn_write_vttbr(vttbr);
 		insn_isb();
 	}
-	return old;
 }
 
 void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 {
 	struct el2_port *el2 = ctx;
 	unsigned int local = S2_TLB_LOCAL; /* all of them */
-	size_t invalidations = 0;
+	const struct s2_tlb_op *op = ops, *end = ops + n;
 	uint64_t old;
 
-	for (size_t i = 0; i < n; i++) {
-		if (ops[i].kind == S2_TLB_PUBLISH)
-			continue;
-		invalidations++;
-		local &= ops[i].flags;
-	}
 	/* Pairs with the walkers' reads of the tables; for PUBLISH nothing more is owed. */
 	insn_dsb(INSN_ISHST);
-	if (!invalidations)
+	while (op < end && op->kind == S2_TLB_PUBLISH)
+		op++;
+	if (op == end)
 		return;
-	old = vttbr_switch(el2->vttbr);
-	for (size_t i = 0; i < n; i++)
-		tlbi_op(el2, &ops[i]);
+	old = insn_read_vttbr();
+	vttbr_switch(old, el2->vttbr);
+	do {
+		if (op->kind == S2_TLB_PUBLISH)
+			continue;
+		local &= op->flags;
+		tlbi_op(el2, op);
+	} while (++op < end);
 	insn_dsb(local ? INSN_NSH : INSN_ISH);
 	insn_tlbi_vmalle1(local);
 	insn_dsb(local ? INSN_NSH : INSN_ISH);
 	insn_isb();
-	vttbr_switch(old);
+	vttbr_switch(el2->vttbr, old);
 }

@@ -6,7 +6,7 @@
  *   63 59 58 55 54 53 52   51  50 48 47      n    16   11  10  9 8 7  6  5     2  1    0
  *   ignored SW   XN  Contig DBM  0   output addr.  nT       AF  SH  S2AP  MemAttr type valid
  *
- * Invalid entries belong to software apart from bit 0; value 2 says busy.
+ * Invalid entries belong to software apart from bit 0; bit 1 in them says busy.
  * Not here yet: addresses above 48 bits (LPA, LPA2), the contiguous bit, DBM, nT.
  */
 #ifndef S2_FORMAT_ARM64_H
@@ -43,6 +43,21 @@ static S2_ALWAYS_INLINE uint64_t arm64_addr(uint64_t entry, unsigned int shift)
 	return entry & ((1ull << ARM64_ADDR_BITS) - 1) & ~((1ull << shift) - 1);
 }
 
+static S2_ALWAYS_INLINE uint64_t arm64_leaf_rest(uint64_t entry)
+{
+	return entry & ~arm64_addr(~0ull, 12);
+}
+
+static S2_ALWAYS_INLINE uint64_t arm64_leaf_add(uint64_t entry, uint64_t bytes)
+{
+	return entry + bytes;
+}
+
+static S2_ALWAYS_INLINE uint64_t arm64_leaf_child(uint64_t entry, unsigned int level)
+{
+	return level == 1 ? entry | ARM64_TABLE : entry;
+}
+
 static S2_ALWAYS_INLINE uint64_t arm64_make_table(uint64_t hpa)
 {
 	return hpa | ARM64_TABLE | ARM64_VALID;
@@ -55,39 +70,16 @@ static S2_ALWAYS_INLINE uint64_t arm64_make_table(uint64_t hpa)
  */
 static S2_ALWAYS_INLINE uint64_t arm64_memattr(enum s2_memtype type, uint32_t features)
 {
-	switch (type) {
-	case S2_MEM_NORMAL:
-		return features & S2_CPU_FWB ? 6 : 15;
-	case S2_MEM_NC:
-		return 5;
-	case S2_MEM_DEVICE_nGRE:
-		return 2;
-	case S2_MEM_DEVICE_GRE:
-		return 3;
-	case S2_MEM_DEVICE_nGnRnE:
-		return 0;
-	case S2_MEM_DEVICE:
-	default:
-		return 1;
-	}
+	/* Four bits for each enum s2_memtype, the first one lowest. */
+	uint64_t attrs = features & S2_CPU_FWB ? 0x320156 : 0x32015f;
+
+	return attrs >> (type * 4) & 15;
 }
 
 static S2_ALWAYS_INLINE enum s2_memtype arm64_memtype(uint64_t entry)
 {
-	switch (entry >> ARM64_MEMATTR & 15) {
-	case 0:
-		return S2_MEM_DEVICE_nGnRnE;
-	case 1:
-		return S2_MEM_DEVICE;
-	case 2:
-		return S2_MEM_DEVICE_nGRE;
-	case 3:
-		return S2_MEM_DEVICE_GRE;
-	case 5:
-		return S2_MEM_NC;
-	default:
-		return S2_MEM_NORMAL;
-	}
+	/* Four bits for each value of MemAttr; what is not named above means normal memory. */
+	return (enum s2_memtype)(0x105423ull >> (entry >> ARM64_MEMATTR & 15) * 4 & 15);
 }
 
 /*
@@ -96,27 +88,11 @@ static S2_ALWAYS_INLINE enum s2_memtype arm64_memtype(uint64_t entry)
  */
 static S2_ALWAYS_INLINE uint64_t arm64_prot_bits(unsigned int prot, uint32_t features)
 {
-	uint64_t xn, bits = 0;
+	/* Two bits for each of: none, S2_XP, S2_XU, S2_X. */
+	uint64_t xn = (features & S2_CPU_XNX ? 0x1e : 0x2a) >> (prot / S2_XP & 3) * 2 & 3;
 
-	if (prot & S2_R)
-		bits |= ARM64_S2AP_R;
-	if (prot & S2_W)
-		bits |= ARM64_S2AP_W;
-	switch (prot & S2_X) {
-	case S2_X:
-		xn = 0;
-		break;
-	case S2_XU:
-		xn = features & S2_CPU_XNX ? 1 : 2;
-		break;
-	case S2_XP:
-		xn = features & S2_CPU_XNX ? 3 : 2;
-		break;
-	default:
-		xn = 2;
-		break;
-	}
-	return bits | xn << ARM64_XN_SHIFT;
+	_Static_assert(S2_XP == 4 && S2_XU == 8 && S2_R == 1 && S2_W == 2, "as the bits lie");
+	return (uint64_t)(prot & S2_RW) * ARM64_S2AP_R | xn << ARM64_XN_SHIFT;
 }
 
 static S2_ALWAYS_INLINE uint64_t arm64_leaf_prot(uint64_t entry, unsigned int prot,
@@ -140,17 +116,12 @@ static S2_ALWAYS_INLINE uint64_t arm64_make_leaf(uint64_t hpa, unsigned int leve
 
 static S2_ALWAYS_INLINE struct s2_attr arm64_leaf_attr(uint64_t entry, uint32_t features)
 {
-	static const uint8_t exec[4] = { S2_X, S2_XU, 0, S2_XP };
-	uint64_t xn = entry >> ARM64_XN_SHIFT & 3;
-	struct s2_attr attr = { 0, (uint8_t)arm64_memtype(entry), 0, 0 };
+	/* Four bits of enum s2_prot for each value of XN. */
+	uint64_t exec = features & S2_CPU_XNX ? 0x408c : 0x00cc;
+	struct s2_attr attr = { .type = (uint8_t)arm64_memtype(entry) };
 
-	if (!(features & S2_CPU_XNX))
-		xn &= 2;
-	attr.prot = exec[xn];
-	if (entry & ARM64_S2AP_R)
-		attr.prot |= S2_R;
-	if (entry & ARM64_S2AP_W)
-		attr.prot |= S2_W;
+	attr.prot = (uint8_t)((exec >> (entry >> ARM64_XN_SHIFT & 3) * 4 & S2_X) |
+			      (entry / ARM64_S2AP_R & S2_RW));
 	attr.sw = (uint8_t)(entry >> ARM64_SW_SHIFT & 15);
 	return attr;
 }
@@ -184,43 +155,39 @@ static S2_ALWAYS_INLINE int arm64_attr_ok(struct s2_attr attr, uint32_t features
 }
 
 /* Defines `static const struct s2_fmt name` for one granule; the last argument: its leaf levels. */
-#define S2_FMT_ARM64(name, shift, mask)                                                        \
-	static S2_ALWAYS_INLINE uint64_t name##_table_hpa(uint64_t entry)                      \
-	{                                                                                      \
-		return arm64_addr(entry, shift);                                               \
-	}                                                                                      \
-	static S2_ALWAYS_INLINE uint64_t name##_leaf_hpa(uint64_t entry, unsigned int level)   \
-	{                                                                                      \
-		return arm64_addr(entry, (shift) + ((shift)-3) * level);                       \
-	}                                                                                      \
-	static S2_ALWAYS_INLINE uint64_t name##_leaf_child(uint64_t entry, unsigned int level, \
-							   uint64_t index)                     \
-	{                                                                                      \
-		entry += index << ((shift) + ((shift)-3) * (level - 1));                       \
-		return level == 1 ? entry | ARM64_TABLE : entry;                               \
-	}                                                                                      \
-	static const struct s2_fmt name = {                                                    \
-		.page_shift = (shift),                                                         \
-		.stride = (shift)-3,                                                           \
-		.levels = (ARM64_ADDR_BITS - (shift) + (shift)-4) / ((shift)-3),               \
-		.concat = 4,                                                                   \
-		.min_ipa_bits = 32,                                                            \
-		.max_ipa_bits = ARM64_ADDR_BITS,                                               \
-		.leaf_levels = (mask),                                                         \
-		.busy = ARM64_BUSY,                                                            \
-		.valid = arm64_valid,                                                          \
-		.table = arm64_table,                                                          \
-		.make_table = arm64_make_table,                                                \
-		.table_hpa = name##_table_hpa,                                                 \
-		.make_leaf = arm64_make_leaf,                                                  \
-		.leaf_hpa = name##_leaf_hpa,                                                   \
-		.leaf_attr = arm64_leaf_attr,                                                  \
-		.leaf_prot = arm64_leaf_prot,                                                  \
-		.leaf_child = name##_leaf_child,                                               \
-		.young = arm64_young,                                                          \
-		.make_young = arm64_make_young,                                                \
-		.make_old = arm64_make_old,                                                    \
-		.attr_ok = arm64_attr_ok,                                                      \
+#define S2_FMT_ARM64(name, shift, mask)                                                      \
+	static S2_ALWAYS_INLINE uint64_t name##_table_hpa(uint64_t entry)                    \
+	{                                                                                    \
+		return arm64_addr(entry, shift);                                             \
+	}                                                                                    \
+	static S2_ALWAYS_INLINE uint64_t name##_leaf_hpa(uint64_t entry, unsigned int level) \
+	{                                                                                    \
+		return arm64_addr(entry, (shift) + ((shift)-3) * level);                     \
+	}                                                                                    \
+	static const struct s2_fmt name = {                                                  \
+		.page_shift = (shift),                                                       \
+		.stride = (shift)-3,                                                         \
+		.levels = (ARM64_ADDR_BITS - (shift) + (shift)-4) / ((shift)-3),             \
+		.concat = 4,                                                                 \
+		.min_ipa_bits = 32,                                                          \
+		.max_ipa_bits = ARM64_ADDR_BITS,                                             \
+		.leaf_levels = (mask),                                                       \
+		.busy = ARM64_BUSY,                                                          \
+		.valid = arm64_valid,                                                        \
+		.table = arm64_table,                                                        \
+		.make_table = arm64_make_table,                                              \
+		.table_hpa = name##_table_hpa,                                               \
+		.make_leaf = arm64_make_leaf,                                                \
+		.leaf_hpa = name##_leaf_hpa,                                                 \
+		.leaf_add = arm64_leaf_add,                                                  \
+		.leaf_rest = arm64_leaf_rest,                                                \
+		.leaf_attr = arm64_leaf_attr,                                                \
+		.leaf_prot = arm64_leaf_prot,                                                \
+		.leaf_child = arm64_leaf_child,                                              \
+		.young = arm64_young,                                                        \
+		.make_young = arm64_make_young,                                              \
+		.make_old = arm64_make_old,                                                  \
+		.attr_ok = arm64_attr_ok,                                                    \
 	}
 
 #endif

@@ -6,7 +6,7 @@
  * looks at the disassembly). Nothing here dereferences a pointer or keeps state.
  *
  * `features` is enum s2_cpu_feature. Levels are ours: 0 is the page. An entry is one of
- *   invalid   0, or busy: software says that somebody is between break and make
+ *   invalid   0, or busy: software says that somebody is between break and make (s2_fmt_busy)
  *   table     points to a table of the next lower level
  *   leaf      translates
  */
@@ -16,6 +16,9 @@
 #include <stage2/types.h>
 
 #define S2_ALWAYS_INLINE inline __attribute__((always_inline))
+#define S2_NOINLINE      __attribute__((noinline))
+#define S2_LIKELY(x)     __builtin_expect(!!(x), 1)
+#define S2_UNLIKELY(x)   __builtin_expect(!!(x), 0)
 
 struct s2_fmt {
 	uint8_t page_shift;
@@ -26,7 +29,7 @@ struct s2_fmt {
 	uint8_t max_ipa_bits;
 	uint8_t leaf_levels; /* bit n: level n can hold a leaf */
 	uint8_t pad;
-	uint64_t busy;
+	uint64_t busy; /* one bit; it says busy in an invalid entry, whatever else stands there */
 
 	int (*valid)(uint64_t entry);
 	int (*table)(uint64_t entry, unsigned int level);
@@ -39,10 +42,14 @@ struct s2_fmt {
 			      uint32_t features);
 	uint64_t (*leaf_hpa)(uint64_t entry, unsigned int level);
 	struct s2_attr (*leaf_attr)(uint64_t entry, uint32_t features);
+	/* The same leaf, its output `bytes` further on. */
+	uint64_t (*leaf_add)(uint64_t entry, uint64_t bytes);
+	/* All of a leaf that is not its output address. */
+	uint64_t (*leaf_rest)(uint64_t entry);
 	/* The same leaf with other rights. */
 	uint64_t (*leaf_prot)(uint64_t entry, unsigned int prot, uint32_t features);
-	/* What leaf number `index` of a table must be to stand for its share of this block. */
-	uint64_t (*leaf_child)(uint64_t entry, unsigned int level, uint64_t index);
+	/* The first leaf of the level below that stands for its share of this block. */
+	uint64_t (*leaf_child)(uint64_t entry, unsigned int level);
 
 	int (*young)(uint64_t entry);
 	uint64_t (*make_young)(uint64_t entry);
@@ -60,6 +67,11 @@ static S2_ALWAYS_INLINE unsigned int s2_fmt_shift(const struct s2_fmt *f, unsign
 static S2_ALWAYS_INLINE uint64_t s2_fmt_size(const struct s2_fmt *f, unsigned int level)
 {
 	return 1ull << s2_fmt_shift(f, level);
+}
+
+static S2_ALWAYS_INLINE int s2_fmt_busy(const struct s2_fmt *f, uint64_t entry)
+{
+	return !f->valid(entry) && (entry & f->busy) != 0;
 }
 
 #endif

@@ -19,6 +19,17 @@ static inline uint64_t s2_load_seq(const uint64_t *p)
 	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
 }
 
+static inline void s2_store_relaxed(uint64_t *p, uint64_t value)
+{
+	__atomic_store_n(p, value, __ATOMIC_RELAXED);
+}
+
+/* Keeps the compiler, but not the CPU, from moving anything across. */
+static inline void s2_compiler_barrier(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 static inline void s2_store_release(uint64_t *p, uint64_t value)
 {
 	__atomic_store_n(p, value, __ATOMIC_RELEASE);
@@ -29,9 +40,14 @@ static inline void s2_store_seq(uint64_t *p, uint64_t value)
 	__atomic_store_n(p, value, __ATOMIC_SEQ_CST);
 }
 
-static inline void s2_add_seq(uint64_t *p, uint64_t value)
+static inline uint64_t s2_add_seq(uint64_t *p, uint64_t value)
 {
-	__atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
+	return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
+}
+
+static inline int s2_cas_seq(uint64_t *p, uint64_t *old, uint64_t value)
+{
+	return __atomic_compare_exchange_n(p, old, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 /* A counter that one thread writes and others may read at any time. */

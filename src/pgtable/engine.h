@@ -4,7 +4,7 @@
  * engine_audit.h: lookup, audit, freeing of detached tables.)
  *
  * Everything takes the format as a compile-time constant and is inlined into one instance a format;
- * see S2_PT_OPS at the end of engine_audit.h. Walks are iterative; a step finds the entry where its
+ * see S2_PT_OPS at the end of engine_ops.h. Walks are iterative; a step finds the entry where its
  * work starts and then loops over the neighbours in the same table. Steps run inside a walker
  * section: tables met on the way cannot be freed meanwhile, though they may be detached (what is
  * then done to them is lost, which every user of an unlinked range must expect anyway).
@@ -39,25 +39,43 @@ static S2_ALWAYS_INLINE uint64_t table_entries(const struct s2_fmt *f)
 	return 1ull << f->stride;
 }
 
-/* First address behind the table that holds the entry for gpa at this level. */
-static S2_ALWAYS_INLINE uint64_t table_end(const struct s2_fmt *f, const struct s2_pt *pt,
-					   uint64_t gpa, unsigned int level)
+static S2_ALWAYS_INLINE uint64_t table_index(const struct s2_fmt *f, uint64_t gpa,
+					     unsigned int level)
+{
+	return gpa >> s2_fmt_shift(f, level) & (table_entries(f) - 1);
+}
+
+/*
+ * First address behind the table that holds the entry for gpa at this level. (A root of several
+ * tables is treated as that many; a range never ends behind the root.)
+ */
+static S2_ALWAYS_INLINE uint64_t table_end(const struct s2_fmt *f, uint64_t gpa, unsigned int level)
 {
 	uint64_t span = s2_fmt_size(f, level + 1);
 
-	return level == pt->root_level ? 1ull << pt->ipa_bits : align_down(gpa, span) + span;
+	return align_down(gpa, span) + span;
+}
+
+/* Fills n entries of a table that is not linked with leaves of this size, one after the other. */
+static S2_ALWAYS_INLINE void fill(const struct s2_fmt *f, uint64_t *entry, uint64_t n,
+				  uint64_t leaf, uint64_t size)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		pte_fill(&entry[i], leaf);
+		leaf = f->leaf_add(leaf, size);
+	}
 }
 
 /*
  * Walks down to the entry for gpa: to level `stop`, or to the first that is no table, or (if `end`
- * is not 0) to the first that lies within [gpa, end) as a whole.
+ * is not 0) to the first that lies within [gpa, end) as a whole. Starts at `level`, in `entry`.
  */
-static S2_ALWAYS_INLINE void walk(const struct s2_fmt *f, struct s2_pt *pt, uint64_t gpa,
-				  uint64_t end, unsigned int stop, struct s2_pos *pos)
+static S2_ALWAYS_INLINE void walk_from(const struct s2_fmt *f, uint64_t gpa, uint64_t end,
+				       unsigned int stop, unsigned int level, uint64_t *entry,
+				       struct s2_pos *pos)
 {
-	unsigned int level = pt->root_level;
-	uint64_t *entry = &pt->root[gpa >> s2_fmt_shift(f, level)];
-	uint64_t value, size;
+	struct s2_walker *walker = pos->at.walker;
+	uint64_t value, size, *table;
 
 	for (;;) {
 		value = pte_load(entry);
@@ -67,15 +85,80 @@ static S2_ALWAYS_INLINE void walk(const struct s2_fmt *f, struct s2_pt *pt, uint
 			break;
 		if (end && !(gpa & (size - 1)) && gpa + size <= end)
 			break;
+		table = s2_table_at(pos->at.pt, f->table_hpa(value));
 		level--;
-		entry = s2_table_at(pt, f->table_hpa(value)) +
-			(gpa >> s2_fmt_shift(f, level) & (table_entries(f) - 1));
+		if (level < S2_HINTS) {
+			walker->hint_gpa[level] = align_down(gpa, size) | 1;
+			walker->hint[level] = table;
+		}
+		entry = table + table_index(f, gpa, level);
 	}
 	pos->value = value;
-	pos->at.pt = pt;
 	pos->at.entry = entry;
 	pos->at.level = level;
 	pos->at.gpa = align_down(gpa, size);
+}
+
+/* The same from the root, so that the whole path is known. */
+static S2_ALWAYS_INLINE void walk_all(const struct s2_fmt *f, struct s2_pt *pt, uint64_t gpa,
+				      unsigned int stop, struct s2_pos *pos)
+{
+	pos->at.pt = pt;
+	walk_from(f, gpa, 0, stop, pt->root_level,
+		  &pt->root[gpa >> s2_fmt_shift(f, pt->root_level)], pos);
+}
+
+/*
+ * The same from a table where this walker was last, if that leads there: it is still linked, since
+ * the epoch has not moved (s2_enter_looking()).
+ */
+static S2_ALWAYS_INLINE void walk(const struct s2_fmt *f, struct s2_pt *pt, uint64_t gpa,
+				  uint64_t end, unsigned int stop, struct s2_pos *pos)
+{
+	const struct s2_walker *walker = pos->at.walker;
+	unsigned int level = pt->root_level;
+	uint64_t *entry = &pt->root[gpa >> s2_fmt_shift(f, level)];
+
+	for (unsigned int near = 0; near < S2_HINTS; near++) {
+		uint64_t size = s2_fmt_size(f, near + 1);
+
+		if (near < stop || walker->hint_gpa[near] != (align_down(gpa, size) | 1))
+			continue;
+		if (end && !(gpa & (size - 1)) && gpa + size <= end)
+			break;
+		level = near;
+		entry = walker->hint[near] + table_index(f, gpa, near);
+		break;
+	}
+	pos->at.pt = pt;
+	walk_from(f, gpa, end, stop, level, entry, pos);
+}
+
+/*
+ * A table was unlinked by the caller: nobody finds it any more, who was there before may still be.
+ * A table of level 0 joins the gather's chain: its first entry says busy and where the next one is.
+ * (If another thread is just changing that entry, or at other levels, the gather's array has room.)
+ */
+static S2_ALWAYS_INLINE void detach(const struct s2_fmt *f, const struct s2_at *at, uint64_t *table,
+				    unsigned int level)
+{
+	struct s2_gather *g = at->gather;
+	uint64_t link = f->busy | (g->chain ? s2_table_hpa(at->pt, g->chain) : 0);
+	uint64_t first = pte_load(table);
+
+	s2_count(&at->walker->stats.tables_unlinked, 1);
+	s2_add_seq(&at->pt->epoch, S2_EPOCH_STEP);
+	s2_hints_drop(at->walker);
+	while (level == 0 && !s2_fmt_busy(f, first)) {
+		if (!pte_cas(table, &first, link))
+			continue;
+		if (f->valid(first))
+			s2_count(&at->walker->stats.leaves_removed[0], 1);
+		g->chain = table;
+		g->chained++;
+		return;
+	}
+	s2_gather_table(g, table, level);
 }
 
 /* Into the stock again, zeroed: a table of which n entries were filled but that lost its race. */
@@ -99,8 +182,7 @@ static S2_ALWAYS_INLINE int split_leaf(const struct s2_fmt *f, const struct s2_a
 
 	if (!table)
 		return S2_STEP_TABLES;
-	for (uint64_t i = 0; i < n; i++)
-		pte_fill(&table[i], f->leaf_child(old, at->level, i));
+	fill(f, table, n, f->leaf_child(old, at->level), s2_fmt_size(f, at->level - 1));
 	if (!pte_change_as(f, at, old, f->make_table(s2_table_hpa(pt, table)), PTE_BREAK)) {
 		give_back(at->walker, table, 0, n);
 		return S2_STEP_ON;
@@ -116,10 +198,13 @@ static S2_ALWAYS_INLINE unsigned int map_level(const struct s2_fmt *f, const str
 					       unsigned int cap)
 {
 	unsigned int level = cap;
+	uint64_t size;
 
+	/* Level 1 is the smallest block, if any: who does not fit there fits nowhere. */
+	if ((job->gpa | job->hpa) & (s2_fmt_size(f, 1) - 1))
+		return 0;
 	for (; level > 0; level--) {
-		uint64_t size = s2_fmt_size(f, level);
-
+		size = s2_fmt_size(f, level);
 		if (f->leaf_levels >> level & 1 && !((job->gpa | job->hpa) & (size - 1)) &&
 		    job->end - job->gpa >= size)
 			break;
@@ -132,19 +217,27 @@ static S2_ALWAYS_INLINE unsigned int map_level(const struct s2_fmt *f, const str
  * the guest may access it uncached and must not miss what is still in the cache; instructions that
  * were fetched from it in an earlier life must go. Never for devices.
  */
-static S2_ALWAYS_INLINE void map_sync(const struct s2_at *at, uint64_t hpa, uint64_t size,
-				      struct s2_attr attr, unsigned int new_prot)
+static S2_ALWAYS_INLINE unsigned int map_sync_kind(const struct s2_pt *pt, struct s2_attr attr,
+						   unsigned int new_prot)
 {
-	const struct s2_port *port = at->pt->port;
-	uint32_t features = at->pt->cpu.features;
+	uint32_t features = pt->cpu.features;
 	unsigned int kind = 0;
 
-	if (s2_memtype_is_device((enum s2_memtype)attr.type) || !port->cache_sync)
-		return;
 	if (new_prot & S2_R && (attr.type != S2_MEM_NORMAL || !(features & S2_CPU_FWB)))
 		kind |= S2_SYNC_DATA;
 	if (new_prot & S2_X && !(features & S2_CPU_DIC))
 		kind |= S2_SYNC_INSN;
+	if (!kind || s2_memtype_is_device((enum s2_memtype)attr.type) || !pt->port->cache_sync)
+		return 0;
+	return kind;
+}
+
+static S2_ALWAYS_INLINE void map_sync(const struct s2_at *at, uint64_t hpa, uint64_t size,
+				      struct s2_attr attr, unsigned int new_prot)
+{
+	const struct s2_port *port = at->pt->port;
+	unsigned int kind = map_sync_kind(at->pt, attr, new_prot);
+
 	if (!kind)
 		return;
 	port->cache_sync(port->ctx, s2_hpa(hpa), size, kind);
@@ -185,13 +278,11 @@ static S2_ALWAYS_INLINE int map_link(const struct s2_fmt *f, const struct s2_at 
 	if (!table)
 		return S2_STEP_TABLES;
 	if (want + 1 == at->level) {
-		first = job->gpa >> s2_fmt_shift(f, want) & (table_entries(f) - 1);
+		first = table_index(f, job->gpa, want);
 		n = min_u64(table_entries(f) - first, (job->end - job->gpa) / size);
 		map_sync(at, job->hpa, n * size, job->attr, job->attr.prot);
 	}
-	for (uint64_t i = 0; i < n; i++)
-		pte_fill(&table[first + i],
-			 f->make_leaf(job->hpa + i * size, want, job->attr, pt->cpu.features));
+	fill(f, table + first, n, f->make_leaf(job->hpa, want, job->attr, pt->cpu.features), size);
 	if (!pte_change_as(f, at, 0, f->make_table(s2_table_hpa(pt, table)), PTE_MAKE)) {
 		give_back(at->walker, table, first, n);
 		s2_count(&at->walker->stats.lost_races, 1);
@@ -221,22 +312,50 @@ static S2_ALWAYS_INLINE int map_under_block(const struct s2_fmt *f, const struct
 	return split_leaf(f, at, pos->value);
 }
 
-/* Makes one leaf at the wanted level, where `value` is now. S2_STEP_ON without progress: again. */
-static S2_ALWAYS_INLINE int map_leaf(const struct s2_fmt *f, const struct s2_at *at, uint64_t value,
-				     struct s2_job *job)
+/*
+ * Blocks where tables are, as many as stand side by side before `stop`: break all, invalidate once,
+ * make all. The job says REPLACE.
+ */
+static S2_ALWAYS_INLINE int map_over_tables(const struct s2_fmt *f, const struct s2_at *at,
+					    struct s2_job *job, uint64_t stop)
 {
-	uint64_t size = s2_fmt_size(f, at->level), leaf;
+	uint64_t size = s2_fmt_size(f, at->level), n = 0, most = (stop - job->gpa) / size, old;
+	struct s2_gather *gather = at->gather;
+
+	for (; n < most && !s2_gather_full(gather); n++) {
+		old = pte_load(&at->entry[n]);
+		if (!f->table(old, at->level) || !pte_break(f, at, &at->entry[n], old))
+			break;
+		detach(f, at, s2_table_at(at->pt, f->table_hpa(old)), at->level - 1);
+	}
+	if (!n)
+		return s2_gather_full(gather) ? S2_STEP_FLUSH : S2_STEP_ON;
+	s2_gather_now(gather, at->walker, job->gpa, n * size, S2_LEVEL_ANY, 0);
+	map_sync(at, job->hpa, n * size, job->attr, job->attr.prot);
+	for (uint64_t i = 0; i < n; i++)
+		pte_make(f, at, &at->entry[i],
+			 f->make_leaf(job->hpa + i * size, at->level, job->attr,
+				      at->pt->cpu.features));
+	s2_count(&at->walker->stats.leaves_made[at->level], n);
+	map_advance(job, n * size, &job->changed);
+	return S2_STEP_ON;
+}
+
+/*
+ * Makes `leaf` where `value` is now: another leaf, or busy. S2_STEP_ON without progress: look
+ * again.
+ */
+static S2_ALWAYS_INLINE int map_over_leaf(const struct s2_fmt *f, const struct s2_at *at,
+					  uint64_t value, uint64_t leaf, struct s2_job *job)
+{
+	uint64_t size = s2_fmt_size(f, at->level);
 	uint32_t features = at->pt->cpu.features;
 	struct s2_stats *stats = &at->walker->stats;
-	int table = f->table(value, at->level), valid = f->valid(value);
 	unsigned int added = job->attr.prot, prot;
 
-	if (value == f->busy)
+	if (s2_fmt_busy(f, value))
 		return S2_STEP_BUSY;
-	if (table && s2_gather_full(at->gather))
-		return S2_STEP_FLUSH;
-	leaf = f->make_leaf(job->hpa, at->level, job->attr, features);
-	if (valid && !table && leaf_same(f, at, value, 0, job)) {
+	if (leaf_same(f, at, value, 0, job)) {
 		prot = f->leaf_attr(value, features).prot;
 		leaf = f->leaf_prot(value, leaf_wanted_prot(prot, job), features);
 		if (leaf == value) {
@@ -248,64 +367,120 @@ static S2_ALWAYS_INLINE int map_leaf(const struct s2_fmt *f, const struct s2_at 
 			return S2_EEXIST;
 		leaf = f->make_young(leaf);
 		added = job->attr.prot & ~prot;
-	} else if (valid && !(job->how & S2_MAP_REPLACE)) {
+	} else if (!(job->how & S2_MAP_REPLACE)) {
 		return S2_EEXIST;
 	}
 	map_sync(at, job->hpa, size, job->attr, added);
 	if (!pte_change(f, at, value, leaf))
 		return S2_STEP_ON;
-	if (table) {
-		s2_gather_table(at->gather, s2_table_at(at->pt, f->table_hpa(value)),
-				at->level - 1);
-		s2_count(&stats->tables_unlinked, 1);
-	}
-	if (valid && !table)
-		s2_count(&stats->leaves_removed[at->level], 1);
+	s2_count(&stats->leaves_removed[at->level], 1);
 	s2_count(&stats->leaves_made[at->level], 1);
 	map_advance(job, size, &job->changed);
 	return S2_STEP_ON;
 }
 
-static S2_ALWAYS_INLINE int engine_map(const struct s2_fmt *f, struct s2_pt *pt, struct s2_job *job,
-				       struct s2_walker *walker, struct s2_gather *gather)
+/*
+ * Makes a way to the entry where the job goes on: links tables, splits blocks, and finds out which
+ * level the next leaf will have. Returns 1 when pos is there; else *ret is what the step returns.
+ */
+static S2_ALWAYS_INLINE int map_way(const struct s2_fmt *f, struct s2_pt *pt, struct s2_job *job,
+				    struct s2_pos *pos, int *ret)
 {
 	unsigned int cap = job->how & S2_MAP_PAGES ? 0 : pt->block_level, want;
-	uint64_t start = job->gpa, stop;
-	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
-	int ret = S2_STEP_ON;
+	uint64_t start = job->gpa;
 
-	/* First make a way to the entry: link tables, split blocks. */
+	*ret = S2_STEP_ON;
 	for (;;) {
 		want = map_level(f, job, cap);
-		walk(f, pt, job->gpa, 0, want, &pos);
-		if (pos.at.level == want && want > 0 && f->table(pos.value, want) &&
-		    !(job->how & S2_MAP_REPLACE)) {
+		walk(f, pt, job->gpa, 0, want, pos);
+		if (pos->at.level == want) {
+			if (!f->table(pos->value, want) || job->how & S2_MAP_REPLACE)
+				return 1;
 			cap = want - 1; /* an existing table is respected, and used */
 			continue;
 		}
-		if (pos.at.level == want)
-			break;
-		if (pos.value == f->busy)
-			return S2_STEP_BUSY;
-		if (f->valid(pos.value))
-			ret = map_under_block(f, &pos, job);
+		if (s2_fmt_busy(f, pos->value))
+			*ret = S2_STEP_BUSY;
+		else if (f->valid(pos->value))
+			*ret = map_under_block(f, pos, job);
 		else
-			ret = map_link(f, &pos.at, job, want);
-		if (ret != S2_STEP_ON || job->gpa != start)
-			return ret;
+			*ret = map_link(f, &pos->at, job, want);
+		if (*ret != S2_STEP_ON || job->gpa != start)
+			return 0;
 	}
-	/* Then loop over the entries of this table as long as they are of one size. */
-	stop = min_u64(table_end(f, pt, job->gpa, want), job->end);
-	while (ret == S2_STEP_ON && stop - job->gpa >= s2_fmt_size(f, want)) {
-		pos.value = pte_load(pos.at.entry);
-		if (f->table(pos.value, want) && !(job->how & S2_MAP_REPLACE))
+}
+
+/* Attributes as a number, for comparing them as a whole. */
+static S2_ALWAYS_INLINE uint32_t attr_number(struct s2_attr attr)
+{
+	return attr.prot | (uint32_t)attr.type << 8 | (uint32_t)attr.sw << 16 |
+	       (uint32_t)attr.pad << 24;
+}
+
+/* The first leaf of the job; what it looks like is kept for the next page. */
+static S2_ALWAYS_INLINE uint64_t map_first(const struct s2_fmt *f, const struct s2_at *at,
+					   const struct s2_job *job, unsigned int level)
+{
+	struct s2_walker *walker = at->walker;
+
+	if (level == 0 && !map_sync_kind(at->pt, job->attr, job->attr.prot)) {
+		walker->leaf_attr = attr_number(job->attr);
+		walker->leaf = f->make_leaf(0, 0, job->attr, at->pt->cpu.features);
+		return f->leaf_add(walker->leaf, job->hpa);
+	}
+	return f->make_leaf(job->hpa, level, job->attr, at->pt->cpu.features);
+}
+
+/* Loops over the entries of one table as long as the leaves are of this size; *at is the first. */
+static S2_ALWAYS_INLINE int map_leaves(const struct s2_fmt *f, struct s2_at *at, uint64_t value,
+				       struct s2_job *job, unsigned int level)
+{
+	uint64_t size = s2_fmt_size(f, level), start, made = 0;
+	uint64_t stop = min_u64(table_end(f, job->gpa, level), job->end);
+	uint64_t leaf = map_first(f, at, job, level);
+	struct s2_stats *stats = &at->walker->stats;
+	int ret = S2_STEP_ON;
+
+	for (;;) {
+		start = at->gpa = job->gpa;
+		if (S2_LIKELY(!value)) {
+			map_sync(at, job->hpa, size, job->attr, job->attr.prot);
+			if (!pte_cas(at->entry, &value, leaf))
+				continue;
+			made++;
+			map_advance(job, size, &job->changed);
+		} else if (f->make_young(value) == leaf) {
+			s2_count(&stats->lost_races, 1);
+			map_advance(job, size, &job->equal);
+		} else if (!f->table(value, level)) {
+			ret = map_over_leaf(f, at, value, leaf, job);
+		} else if (job->how & S2_MAP_REPLACE) {
+			ret = map_over_tables(f, at, job, stop);
+		} else {
 			break;
-		pos.at.gpa = start = job->gpa;
-		ret = map_leaf(f, &pos.at, pos.value, job);
-		if (job->gpa != start)
-			pos.at.entry++;
+		}
+		if (ret != S2_STEP_ON || stop - job->gpa < size)
+			break;
+		leaf = f->leaf_add(leaf, job->gpa - start);
+		at->entry += (job->gpa - start) >> s2_fmt_shift(f, level);
+		value = pte_load(at->entry);
+	}
+	if (made) {
+		s2_count(&stats->leaves_made[level], made);
+		at->gather->publish = 1;
 	}
 	return ret;
+}
+
+static S2_ALWAYS_INLINE int engine_map(const struct s2_fmt *f, struct s2_pt *pt, struct s2_job *job,
+				       struct s2_walker *walker, struct s2_gather *gather)
+{
+	struct s2_pos pos = { .at = { .pt = pt, .walker = walker, .gather = gather } };
+	int ret;
+
+	if (!map_way(f, pt, job, &pos, &ret))
+		return ret;
+	return map_leaves(f, &pos.at, pos.value, job, pos.at.level);
 }
 
 static S2_ALWAYS_INLINE int engine_split(const struct s2_fmt *f, struct s2_pt *pt,
@@ -317,7 +492,7 @@ static S2_ALWAYS_INLINE int engine_split(const struct s2_fmt *f, struct s2_pt *p
 
 	walk(f, pt, job->gpa, 0, job->how, &pos);
 	size = s2_fmt_size(f, pos.at.level);
-	if (pos.value == f->busy)
+	if (s2_fmt_busy(f, pos.value))
 		return S2_STEP_BUSY;
 	if (f->valid(pos.value) && pos.at.level > job->how)
 		return split_leaf(f, &pos.at, pos.value);

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table engine: looking without changing, and freeing what nobody can reach. Ends with the
- * macro that makes an instance of the whole engine for one format.
+ * The table engine: looking without changing, and freeing what nobody can reach.
  */
 #ifndef S2_ENGINE_AUDIT_H
 #define S2_ENGINE_AUDIT_H
 
-#include "engine_range.h"
+#include "engine_near.h"
 
-static S2_ALWAYS_INLINE int engine_lookup(const struct s2_fmt *f, struct s2_pt *pt, uint64_t gpa,
+static S2_ALWAYS_INLINE int engine_lookup(const struct s2_fmt *f, struct s2_pt *pt,
+					  struct s2_walker *walker, uint64_t gpa,
 					  struct s2_leaf *leaf)
 {
-	struct s2_pos pos = { .at = { .pt = pt } };
+	struct s2_pos pos = { .at = { .walker = walker } };
 	uint64_t v;
 
+	if (gpa >> pt->ipa_bits)
+		return S2_ERANGE;
+	(void)s2_enter_looking(walker);
 	walk(f, pt, gpa, 0, 0, &pos);
+	s2_leave(walker);
 	v = pos.value;
 	*leaf = (struct s2_leaf){ .gpa = s2_gpa(pos.at.gpa),
 				  .size = s2_fmt_size(f, pos.at.level),
@@ -76,6 +80,43 @@ static S2_ALWAYS_INLINE uint64_t *scan_next(const struct s2_fmt *f, struct s2_sc
 	return NULL;
 }
 
+/* A table of level 0 that nobody, not even hardware, can reach any more. */
+static S2_ALWAYS_INLINE void free_leaves(const struct s2_fmt *f, struct s2_pt *pt, uint64_t *table,
+					 struct s2_walker *walker)
+{
+	uint64_t n = 0;
+
+	if (walker) {
+		for (uint64_t i = 0; i < table_entries(f); i++)
+			n += f->valid(table[i]) ? 1 : 0;
+		s2_count(&walker->stats.leaves_removed[0], n);
+	}
+	s2_table_free(pt, table, 0);
+}
+
+static S2_ALWAYS_INLINE void engine_free_chain(const struct s2_fmt *f, struct s2_pt *pt,
+					       uint64_t *chain, struct s2_walker *walker)
+{
+	while (chain) {
+		uint64_t next = pte_load(chain) & ~f->busy;
+
+		free_leaves(f, pt, chain, walker);
+		chain = next ? s2_table_at(pt, next) : NULL;
+	}
+}
+
+/* Hangs the chain `rest` behind another one. Who detached the tables owns their busy entries. */
+static S2_ALWAYS_INLINE void engine_join(const struct s2_fmt *f, const struct s2_pt *pt,
+					 uint64_t *chain, const uint64_t *rest)
+{
+	uint64_t next, busy = f->busy;
+
+	while ((next = pte_load(chain) & ~f->busy) != 0)
+		chain = s2_table_at(pt, next);
+	if (!pte_cas(chain, &busy, busy | s2_table_hpa(pt, rest)))
+		__builtin_trap(); /* invariant 3 */
+}
+
 static S2_ALWAYS_INLINE void engine_free(const struct s2_fmt *f, struct s2_pt *pt, void *table,
 					 unsigned int level, unsigned int order,
 					 struct s2_walker *walker)
@@ -96,6 +137,10 @@ static S2_ALWAYS_INLINE void engine_free(const struct s2_fmt *f, struct s2_pt *p
 			into = s2_table_at(pt, f->table_hpa(v));
 			if (walker)
 				s2_count(&walker->stats.tables_unlinked, 1);
+			if (scan.level == 1) {
+				free_leaves(f, pt, into, walker);
+				into = NULL;
+			}
 		} else if (f->valid(v) && walker) {
 			s2_count(&walker->stats.leaves_removed[scan.level], 1);
 		}
@@ -144,7 +189,7 @@ static S2_ALWAYS_INLINE int engine_audit(const struct s2_fmt *f, struct s2_pt *p
 				return S2_ECORRUPT;
 			used[scan.level] = 1;
 			census->leaves[scan.level]++;
-		} else if (v == f->busy) {
+		} else if (s2_fmt_busy(f, v)) {
 			census->busy++;
 		} else if (v) {
 			return S2_ECORRUPT;
@@ -152,68 +197,5 @@ static S2_ALWAYS_INLINE int engine_audit(const struct s2_fmt *f, struct s2_pt *p
 	}
 	return 0;
 }
-
-/* Instantiates the engine for `fmt`, a static const struct s2_fmt of this file. */
-#define S2_PT_OPS(name, format)                                                                   \
-	static int name##_map(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,     \
-			      struct s2_gather *gather)                                           \
-	{                                                                                         \
-		return engine_map(&format, pt, job, walker, gather);                              \
-	}                                                                                         \
-	static int name##_unmap(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,   \
-				struct s2_gather *gather)                                         \
-	{                                                                                         \
-		return engine_unmap(&format, pt, job, walker, gather);                            \
-	}                                                                                         \
-	static int name##_protect(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker, \
-				  struct s2_gather *gather)                                       \
-	{                                                                                         \
-		return engine_protect(&format, pt, job, walker, gather);                          \
-	}                                                                                         \
-	static int name##_relax(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,   \
-				struct s2_gather *gather)                                         \
-	{                                                                                         \
-		return engine_relax(&format, pt, job, walker, gather);                            \
-	}                                                                                         \
-	static int name##_age(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,     \
-			      struct s2_gather *gather)                                           \
-	{                                                                                         \
-		return engine_age(&format, pt, job, walker, gather);                              \
-	}                                                                                         \
-	static int name##_split(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,   \
-				struct s2_gather *gather)                                         \
-	{                                                                                         \
-		return engine_split(&format, pt, job, walker, gather);                            \
-	}                                                                                         \
-	static int name##_attr_ok(struct s2_attr attr, uint32_t features)                         \
-	{                                                                                         \
-		return format.attr_ok(attr, features);                                            \
-	}                                                                                         \
-	static int name##_lookup(struct s2_pt *pt, uint64_t gpa, struct s2_leaf *leaf)            \
-	{                                                                                         \
-		return engine_lookup(&format, pt, gpa, leaf);                                     \
-	}                                                                                         \
-	static int name##_audit(struct s2_pt *pt, struct s2_census *census, uint64_t *where)      \
-	{                                                                                         \
-		return engine_audit(&format, pt, census, where);                                  \
-	}                                                                                         \
-	static void name##_free(struct s2_pt *pt, void *table, unsigned int level,                \
-				unsigned int order, struct s2_walker *walker)                     \
-	{                                                                                         \
-		engine_free(&format, pt, table, level, order, walker);                            \
-	}                                                                                         \
-	const struct s2_pt_ops name = {                                                           \
-		.fmt = &format,                                                                   \
-		.map = name##_map,                                                                \
-		.unmap = name##_unmap,                                                            \
-		.protect = name##_protect,                                                        \
-		.relax = name##_relax,                                                            \
-		.age = name##_age,                                                                \
-		.split = name##_split,                                                            \
-		.attr_ok = name##_attr_ok,                                                        \
-		.lookup = name##_lookup,                                                          \
-		.audit = name##_audit,                                                            \
-		.free_tables = name##_free,                                                       \
-	}
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table engine: range operations on what is mapped (unmap, protect, relax, age).
+ * The table engine: range operations on what is mapped: unmap, and revise, which is protect, relax
+ * and age.
  *
  * Unmap detaches whole tables where the range covers them, and a table that it leaves empty. The
  * latter races with faults that want to use the table, so it is frozen first: every entry is taken
@@ -64,27 +65,32 @@ static S2_ALWAYS_INLINE void reclaim(const struct s2_fmt *f, struct s2_pos *pos,
 {
 	const struct s2_at *at = &pos->at;
 	unsigned int level = at->level;
-	uint64_t *table, *parent, old, busy = f->busy;
+	uint64_t *entry, *table, *parent = at->entry, old;
 
 	for (; level < at->pt->root_level; level++) {
-		table = entry_table(f, pos->path[level]);
-		parent = pos->path[level + 1];
-		if (!table_empty(f, table, pos->path[level]))
+		entry = parent;
+		table = entry_table(f, entry);
+		if (!table_empty(f, table, entry))
 			return;
+		if (level == at->level) {
+			walk_all(f, at->pt, gpa, level, pos);
+			if (pos->at.level != level || entry_table(f, pos->at.entry) != table)
+				return; /* somebody detached more than this */
+		}
+		parent = pos->path[level + 1];
 		if (!freeze(f, table))
 			return;
 		old = f->make_table(s2_table_hpa(at->pt, table));
-		if (!pte_cas(parent, &old, busy)) {
-			thaw(f, table, table_entries(f)); /* somebody detached more than this */
+		if (!pte_cas(parent, &old, f->busy)) {
+			thaw(f, table, table_entries(f)); /* here too */
 			return;
 		}
 		/* No leaf is left: one address is enough to drop the table from walk caches. */
 		s2_gather_now(at->gather, at->walker, align_down(gpa, s2_fmt_size(f, level + 1)),
 			      s2_fmt_size(f, 0), S2_LEVEL_ANY, 0);
-		if (!pte_cas(parent, &busy, 0))
-			__builtin_trap(); /* invariant 3 */
-		s2_gather_table(at->gather, table, level);
-		s2_count(&at->walker->stats.tables_unlinked, 1);
+		pte_make(f, at, parent, 0);
+		thaw(f, table, 1); /* detach() wants to use it */
+		detach(f, at, table, level);
 	}
 }
 
@@ -99,13 +105,10 @@ static S2_ALWAYS_INLINE int unmap_entry(const struct s2_fmt *f, const struct s2_
 		return S2_STEP_FLUSH;
 	if (!pte_change_as(f, at, value, 0, PTE_REMOVE))
 		return S2_STEP_ON;
-	if (table) {
-		s2_gather_table(at->gather, s2_table_at(at->pt, f->table_hpa(value)),
-				at->level - 1);
-		s2_count(&stats->tables_unlinked, 1);
-	} else {
+	if (table)
+		detach(f, at, s2_table_at(at->pt, f->table_hpa(value)), at->level - 1);
+	else
 		s2_count(&stats->leaves_removed[at->level], 1);
-	}
 	job->changed += s2_fmt_size(f, at->level);
 	return S2_STEP_ON;
 }
@@ -135,14 +138,14 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 					 struct s2_gather *gather)
 {
 	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
-	uint64_t size, stop, before = job->changed, last = job->gpa;
+	uint64_t size, stop, before = job->changed, last = job->gpa, *last_entry = NULL;
 	int ret = S2_STEP_ON;
 
 	if (s2_gather_full(gather))
 		return S2_STEP_FLUSH;
 	walk(f, pt, job->gpa, job->end, 0, &pos);
 	size = s2_fmt_size(f, pos.at.level);
-	if (pos.value == f->busy)
+	if (s2_fmt_busy(f, pos.value))
 		return S2_STEP_BUSY;
 	if (!f->valid(pos.value)) {
 		job->gpa = min_u64(pos.at.gpa + size, job->end);
@@ -154,10 +157,10 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 			reclaim(f, &pos, pos.at.gpa);
 		return ret;
 	}
-	stop = min_u64(table_end(f, pt, job->gpa, pos.at.level), job->end);
+	stop = min_u64(table_end(f, job->gpa, pos.at.level), job->end);
 	while (ret == S2_STEP_ON && stop - job->gpa >= size) {
 		pos.value = pte_load(pos.at.entry);
-		if (pos.value == f->busy) {
+		if (s2_fmt_busy(f, pos.value)) {
 			ret = S2_STEP_BUSY;
 			break;
 		}
@@ -168,150 +171,162 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 			ret = unmap_entry(f, &pos.at, pos.value, job);
 			if (job->changed == changed)
 				continue;
-			pos.path[pos.at.level] = pos.at.entry;
 			last = job->gpa;
+			last_entry = pos.at.entry;
 		}
 		job->gpa += size;
 		pos.at.entry++;
 	}
-	if (job->changed != before)
+	if (last_entry) {
+		pos.at.entry = last_entry;
 		reclaim(f, &pos, last);
-	return ret;
-}
-
-/* A way over the leaves and holes of one table, upwards from job->gpa. */
-struct s2_leaves {
-	struct s2_pos pos;
-	uint64_t size; /* of one */
-	uint64_t stop;
-};
-
-static S2_ALWAYS_INLINE void leaves_start(const struct s2_fmt *f, struct s2_pt *pt,
-					  const struct s2_job *job, struct s2_leaves *leaves)
-{
-	walk(f, pt, job->gpa, 0, 0, &leaves->pos);
-	leaves->size = s2_fmt_size(f, leaves->pos.at.level);
-	leaves->stop = min_u64(table_end(f, pt, job->gpa, leaves->pos.at.level), job->end);
-}
-
-/* Loads the entry for job->gpa. Returns 0 where the step ends: at a table, at a busy one. */
-static S2_ALWAYS_INLINE int leaves_load(const struct s2_fmt *f, const struct s2_job *job,
-					struct s2_leaves *leaves, int *ret)
-{
-	struct s2_pos *pos = &leaves->pos;
-
-	*ret = S2_STEP_ON;
-	if (job->gpa >= leaves->stop)
-		return 0;
-	pos->value = pte_load(pos->at.entry);
-	pos->at.gpa = align_down(job->gpa, leaves->size);
-	if (pos->value == f->busy)
-		*ret = S2_STEP_BUSY;
-	return pos->value != f->busy && !f->table(pos->value, pos->at.level);
-}
-
-/* Goes on to the next entry; what of this one was in the range is added to *counter. */
-static S2_ALWAYS_INLINE void leaves_advance(struct s2_job *job, struct s2_leaves *leaves,
-					    uint64_t *counter)
-{
-	uint64_t next = min_u64(leaves->pos.at.gpa + leaves->size, job->end);
-
-	if (counter)
-		*counter += next - job->gpa;
-	job->gpa = next;
-	leaves->pos.at.entry++;
-}
-
-static S2_ALWAYS_INLINE int engine_protect(const struct s2_fmt *f, struct s2_pt *pt,
-					   struct s2_job *job, struct s2_walker *walker,
-					   struct s2_gather *gather)
-{
-	struct s2_leaves leaves = { .pos.at = { .walker = walker, .gather = gather } };
-	const struct s2_pos *pos = &leaves.pos;
-	uint32_t features = pt->cpu.features;
-	unsigned int prot;
-	uint64_t new_entry;
-	int ret;
-
-	leaves_start(f, pt, job, &leaves);
-	while (leaves_load(f, job, &leaves, &ret)) {
-		prot = f->valid(pos->value) ? f->leaf_attr(pos->value, features).prot : 0;
-		if (!(prot & job->how)) {
-			leaves_advance(job, &leaves, NULL);
-			continue;
-		}
-		if (pos->at.gpa != job->gpa || pos->at.gpa + leaves.size > job->end)
-			return split_leaf(f, &pos->at, pos->value);
-		new_entry = f->leaf_prot(pos->value, prot & ~job->how, features);
-		if (pte_change_as(f, &pos->at, pos->value, new_entry, PTE_TIGHTEN))
-			leaves_advance(job, &leaves, &job->changed);
 	}
 	return ret;
 }
 
-static S2_ALWAYS_INLINE int engine_relax(const struct s2_fmt *f, struct s2_pt *pt,
-					 struct s2_job *job, struct s2_walker *walker,
-					 struct s2_gather *gather)
-{
-	struct s2_leaves leaves = { .pos.at = { .walker = walker, .gather = gather } };
-	const struct s2_pos *pos = &leaves.pos;
-	uint32_t features = pt->cpu.features;
-	uint64_t new_entry;
-	struct s2_attr attr;
-	unsigned int had;
-	int ret;
+/* What engine_revise() is to do with leaves. */
+enum s2_revision {
+	S2_REVISE_PROTECT, /* take the rights job->how */
+	S2_REVISE_RELAX,   /* give them */
+	S2_REVISE_AGE,     /* enum s2_age is job->how */
+};
 
-	leaves_start(f, pt, job, &leaves);
-	while (leaves_load(f, job, &leaves, &ret)) {
-		if (!f->valid(pos->value)) {
-			leaves_advance(job, &leaves, NULL);
-			continue;
-		}
-		attr = f->leaf_attr(pos->value, features);
-		had = attr.prot;
+/* What is found to be done with one leaf, and with all that differ from it in the output only. */
+struct s2_edit {
+	uint64_t flip; /* bits to change */
+	int counts;    /* it is one of those that were looked for */
+	int whole;     /* it must not be done to more than the range */
+	int syncs;     /* cache maintenance comes with it, so each leaf is looked at by itself */
+};
+
+/* A revision as a number. */
+static S2_ALWAYS_INLINE uint32_t edit_number(enum s2_revision what, unsigned int how)
+{
+	return (uint32_t)what << 16 | how | 1u << 31;
+}
+
+static S2_ALWAYS_INLINE void edit_keep(struct s2_walker *walker, enum s2_revision what,
+				       unsigned int how, uint64_t rest, uint64_t flip)
+{
+	walker->edit = edit_number(what, how);
+	walker->edit_rest = rest;
+	walker->edit_flip = flip;
+}
+
+/* Decides on one leaf. Errors: S2_EINVAL (a right that the memory cannot have). */
+static S2_ALWAYS_INLINE int revise_leaf(const struct s2_fmt *f, const struct s2_at *at,
+					uint64_t value, const struct s2_job *job,
+					enum s2_revision what, struct s2_edit *edit)
+{
+	uint32_t features = at->pt->cpu.features;
+	struct s2_attr attr = f->leaf_attr(value, features);
+	unsigned int had = attr.prot;
+	int young = f->young(value) != 0;
+
+	*edit = (struct s2_edit){ 0 };
+	switch (what) {
+	case S2_REVISE_PROTECT:
+		edit->counts = edit->whole = (had & job->how) != 0;
+		edit->flip =
+			edit->counts ? value ^ f->leaf_prot(value, had & ~job->how, features) : 0;
+		return 0;
+	case S2_REVISE_RELAX:
 		attr.prot = (uint8_t)(had | job->how);
 		if (!f->attr_ok(attr, features))
 			return S2_EINVAL;
-		map_sync(&pos->at, f->leaf_hpa(pos->value, pos->at.level), leaves.size, attr,
-			 attr.prot & ~had);
-		new_entry = f->leaf_prot(pos->value, attr.prot, features);
-		/* Also when nothing changes: this CPU may hold what made it fault. */
-		if (pte_change_as(f, &pos->at, pos->value, new_entry, PTE_RELAX))
-			leaves_advance(job, &leaves,
-				       had == attr.prot ? &job->equal : &job->changed);
+		edit->counts = attr.prot != had;
+		edit->syncs = map_sync_kind(at->pt, attr, attr.prot & ~had) != 0;
+		edit->flip = value ^ f->leaf_prot(value, attr.prot, features);
+		return 0;
+	case S2_REVISE_AGE:
+	default:
+		edit->counts = young != (job->how == S2_AGE_SET);
+		if (!edit->counts || job->how == S2_AGE_TEST)
+			return 0;
+		edit->flip = value ^ (young ? f->make_old(value) : f->make_young(value));
+		return 0;
 	}
-	return ret;
 }
 
-static S2_ALWAYS_INLINE int engine_age(const struct s2_fmt *f, struct s2_pt *pt, struct s2_job *job,
-				       struct s2_walker *walker, struct s2_gather *gather)
+/*
+ * Invalidation that is owed for [gpa, end) after an edit. An old entry is in no TLB (DDI 0487, the
+ * Access flag), so there is nothing to invalidate when it becomes young. After relax this CPU may
+ * hold what made it fault, also where nothing had to change.
+ */
+static S2_ALWAYS_INLINE void revise_owes(struct s2_gather *gather, enum s2_revision what,
+					 unsigned int how, uint64_t gpa, uint64_t end,
+					 unsigned int level)
 {
-	struct s2_leaves leaves = { .pos.at = { .walker = walker, .gather = gather } };
-	const struct s2_pos *pos = &leaves.pos;
-	int ret, done, young, set = job->how == S2_AGE_SET;
+	unsigned int flags = S2_TLB_LEAF | (what == S2_REVISE_RELAX ? S2_TLB_LOCAL : 0);
 
-	leaves_start(f, pt, job, &leaves);
-	while (leaves_load(f, job, &leaves, &ret)) {
-		if (!f->valid(pos->value)) {
-			leaves_advance(job, &leaves, NULL);
-			continue;
+	if (what == S2_REVISE_AGE && how == S2_AGE_SET)
+		gather->publish = 1;
+	else
+		s2_gather_add(gather, gpa, end - gpa, level, flags);
+}
+
+/*
+ * Goes over the leaves of one table: rights and age change, what is mapped does not. Leaves mostly
+ * come in runs that differ in their output only: what was decided for one holds for the next.
+ * `exclusive`: nobody else changes this tree now (pte_set()).
+ */
+static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *pt,
+					  struct s2_job *job, struct s2_walker *walker,
+					  struct s2_gather *gather, enum s2_revision what,
+					  int exclusive)
+{
+	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
+	uint64_t size, stop, value, rest = 0, next, from = ~0ull, to = 0;
+	struct s2_edit edit = { 0 };
+	int ret = S2_STEP_ON;
+
+	walk(f, pt, job->gpa, 0, 0, &pos);
+	size = s2_fmt_size(f, pos.at.level);
+	stop = min_u64(table_end(f, job->gpa, pos.at.level), job->end);
+	while (job->gpa < stop) {
+		value = pte_load(pos.at.entry);
+		pos.at.gpa = align_down(job->gpa, size);
+		next = min_u64(pos.at.gpa + size, job->end);
+		if (!rest || f->leaf_rest(value) != rest || next - job->gpa != size) {
+			rest = 0;
+			ret = s2_fmt_busy(f, value) ? S2_STEP_BUSY : S2_STEP_ON;
+			if (ret != S2_STEP_ON || f->table(value, pos.at.level))
+				break;
+			if (!f->valid(value)) {
+				job->gpa = next;
+				pos.at.entry++;
+				continue;
+			}
+			ret = revise_leaf(f, &pos.at, value, job, what, &edit);
+			if (ret)
+				break;
+			if (edit.whole && next - job->gpa != size) {
+				ret = split_leaf(f, &pos.at, value);
+				break;
+			}
+			if (edit.syncs)
+				map_sync(&pos.at, f->leaf_hpa(value, pos.at.level), size,
+					 f->leaf_attr(value, pt->cpu.features), job->how);
+			else
+				rest = f->leaf_rest(value);
+			if (rest && (edit.flip || what == S2_REVISE_RELAX))
+				edit_keep(walker, what, job->how, rest, edit.flip);
 		}
-		young = f->young(pos->value) != 0;
-		if (young == set) {
-			leaves_advance(job, &leaves, &job->equal);
+		if (edit.flip && !pte_edit(pos.at.entry, value, value ^ edit.flip, exclusive))
 			continue;
+		if (edit.flip || what == S2_REVISE_RELAX) {
+			from = min_u64(from, pos.at.gpa);
+			to = pos.at.gpa + size;
 		}
-		if (set) /* an old entry is in no TLB (DDI 0487, the Access flag): nothing to
-			    invalidate */
-			done = pte_change_as(f, &pos->at, pos->value, f->make_young(pos->value),
-					     PTE_MAKE);
-		else
-			done = job->how == S2_AGE_TEST ||
-			       pte_change_as(f, &pos->at, pos->value, f->make_old(pos->value),
-					     PTE_TIGHTEN);
-		if (done)
-			leaves_advance(job, &leaves, &job->changed);
+		if (edit.counts)
+			job->changed += next - job->gpa;
+		else if (what != S2_REVISE_PROTECT)
+			job->equal += next - job->gpa;
+		job->gpa = next;
+		pos.at.entry++;
 	}
+	if (from < to)
+		revise_owes(gather, what, job->how, from, to, pos.at.level);
 	return ret;
 }
 

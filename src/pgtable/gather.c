@@ -4,13 +4,15 @@
  * detached tables afterwards. A gather belongs to one thread.
  *
  * Ranges that touch and agree in level and flags are merged; when there are too many the gather
- * falls back to invalidating the address space. A range of leaves of one level becomes one range
- * operation where the CPUs have them, else a handful of single entries, else everything. How an
- * operation is encoded, and the limits of one instruction, are the port's matter.
+ * falls back to invalidating the address space. They stand in the gather as the port will get them.
+ * A range of leaves of one level becomes one range operation where the CPUs have them, else a
+ * handful of single entries, else everything. How an operation is encoded, and the limits of one
+ * instruction, are the port's matter.
  *
  * Order of a flush (invariant 2): invalidations complete; then every section open at that time has
  * been left; only then are the tables read for the last time and freed. Hardware walks end with the
- * first step, software walks with the second.
+ * first step, software walks with the second. Where the second is dear (the port has a barrier()),
+ * a few tables may wait with the walker until it pays (limbo).
  */
 #include "gather.h"
 #include "internal.h"
@@ -18,81 +20,42 @@
 void s2_gather_init(struct s2_gather *g, struct s2_pt *pt)
 {
 	g->pt = pt;
+	g->chain = NULL;
+	g->chained = 0;
+	g->publish = 0;
 	g->nranges = 0;
 	g->ntables = 0;
 	g->all = 0;
-	g->publish = 0;
 }
 
-void s2_gather_add(struct s2_gather *g, uint64_t gpa, uint64_t size, unsigned int level,
-		   unsigned int flags)
+void s2_gather_add_more(struct s2_gather *g, uint64_t gpa, uint64_t size, unsigned int level,
+			unsigned int flags)
 {
-	struct s2_tlb_range *r;
+	struct s2_tlb_op *op;
 
 	if (g->all)
 		return;
-	for (unsigned int i = g->nranges; i-- > 0;) {
-		r = &g->ranges[i];
-		if (r->level != level || r->flags != flags)
+	for (unsigned int i = g->nranges; i > 0; i--) {
+		op = &g->ops[i];
+		if (op->level != level || op->flags != flags)
 			continue;
-		if (r->gpa + r->size == gpa) {
-			r->size += size;
+		if (op->gpa.gpa + op->size == gpa) {
+			op->size += size;
 			return;
 		}
-		if (gpa >= r->gpa && gpa + size <= r->gpa + r->size)
+		if (gpa >= op->gpa.gpa && gpa + size <= op->gpa.gpa + op->size)
 			return;
 	}
-	if (g->nranges == S2_GATHER_RANGES) {
+	if (g->nranges == S2_GATHER_RANGES)
 		g->all = 1;
-		return;
-	}
-	g->ranges[g->nranges++] = (struct s2_tlb_range){
-		.gpa = gpa, .size = size, .level = (uint8_t)level, .flags = (uint8_t)flags
-	};
+	else
+		s2_gather_first(g, g->nranges, gpa, size, level, flags);
 }
 
-int s2_gather_owes(const struct s2_gather *g, uint64_t gpa, uint64_t end)
+/* The smallest leaf that a range may hold, as a shift: a table of 8-byte entries fills a page. */
+static unsigned int leaf_shift(const struct s2_pt *pt, unsigned int level)
 {
-	if (g->all)
-		return 1;
-	for (unsigned int i = 0; i < g->nranges; i++) {
-		const struct s2_tlb_range *r = &g->ranges[i];
-
-		if (r->gpa < end && gpa < r->gpa + r->size)
-			return 1;
-	}
-	return 0;
-}
-
-/* Turns a range into operations at ops[n]; returns the new n, or more than S2_GATHER_OPS. */
-static size_t range_ops(const struct s2_pt *pt, const struct s2_tlb_range *r, struct s2_tlb_op *ops,
-			size_t n)
-{
-	struct s2_tlb_op op = { .kind = S2_TLB_RANGE,
-				.flags = r->flags,
-				.level = pt->cpu.features & S2_CPU_TLB_LEVEL ? r->level
-									     : S2_LEVEL_ANY,
-				.page_shift = pt->page_shift,
-				.gpa = s2_gpa(r->gpa),
-				.size = r->size };
-	uint64_t step = 1ull << pt->page_shift, count;
-
-	if (r->level != S2_LEVEL_ANY)
-		step = s2_pt_level_size(pt, r->level);
-	count = r->size / step;
-	if (count > 1 && pt->cpu.features & S2_CPU_TLB_RANGE) {
-		ops[n] = op;
-		return n + 1;
-	}
-	if (count > S2_GATHER_OPS - n)
-		return S2_GATHER_OPS + 1;
-	op.kind = S2_TLB_ENTRY;
-	op.size = step;
-	for (; count; count--) {
-		ops[n++] = op;
-		op.gpa.gpa += step;
-	}
-	return n;
+	return pt->page_shift + (level == S2_LEVEL_ANY ? 0 : (pt->page_shift - 3u) * level);
 }
 
 static void issue(struct s2_pt *pt, struct s2_walker *walker, const struct s2_tlb_op *ops, size_t n)
@@ -105,48 +68,144 @@ static void issue(struct s2_pt *pt, struct s2_walker *walker, const struct s2_tl
 	pt->port->tlb(pt->port->ctx, ops, n);
 }
 
-static void everything(struct s2_pt *pt, struct s2_tlb_op *op)
+/* A range as it stands, or as the one entry that it is. Returns 0 if it takes several entries. */
+static int one_op(const struct s2_pt *pt, struct s2_tlb_op *op)
 {
-	*op = (struct s2_tlb_op){ .kind = S2_TLB_ALL,
-				  .level = S2_LEVEL_ANY,
-				  .page_shift = pt->page_shift };
+	unsigned int shift = leaf_shift(pt, op->level);
+
+	if (op->size >> shift == 1)
+		op->kind = S2_TLB_ENTRY;
+	else if (!(pt->cpu.features & S2_CPU_TLB_RANGE))
+		return 0;
+	if (!(pt->cpu.features & S2_CPU_TLB_LEVEL))
+		op->level = S2_LEVEL_ANY;
+	return 1;
+}
+
+/*
+ * Single entries in place of ranges: none is larger than what fits into a handful of operations, or
+ * all becomes one. Returns how many there are.
+ */
+static size_t split_ops(const struct s2_pt *pt, const struct s2_tlb_op *ranges, size_t nranges,
+			struct s2_tlb_op *ops)
+{
+	struct s2_tlb_op one;
+	uint64_t count;
+	size_t n = 0;
+
+	for (size_t i = 0; i < nranges; i++) {
+		one = ranges[i];
+		if (one.kind == S2_TLB_RANGE) {
+			unsigned int shift = leaf_shift(pt, one.level);
+
+			count = one.size >> shift;
+			one.kind = S2_TLB_ENTRY;
+			one.size = 1ull << shift;
+			if (!(pt->cpu.features & S2_CPU_TLB_LEVEL))
+				one.level = S2_LEVEL_ANY;
+		} else {
+			count = 1;
+		}
+		if (count > S2_GATHER_OPS - n) {
+			ops[0] = (struct s2_tlb_op){ .kind = S2_TLB_ALL,
+						     .level = S2_LEVEL_ANY,
+						     .page_shift = pt->page_shift };
+			return 1;
+		}
+		for (; count; count--) {
+			ops[n++] = one;
+			one.gpa.gpa += one.size;
+		}
+	}
+	return n;
+}
+
+/* Out of line: the operations of single entries take a lot of stack. */
+static S2_NOINLINE void issue_split(struct s2_pt *pt, struct s2_walker *walker, int publish,
+				    const struct s2_tlb_op *ranges, size_t nranges)
+{
+	struct s2_tlb_op ops[1 + S2_GATHER_OPS];
+	size_t n = split_ops(pt, ranges, nranges, ops + 1);
+
+	ops[0] = s2_tlb_publish;
+	issue(pt, walker, publish ? ops : ops + 1, publish ? n + 1 : n);
 }
 
 void s2_gather_now(struct s2_gather *g, struct s2_walker *walker, uint64_t gpa, uint64_t size,
 		   unsigned int level, unsigned int flags)
 {
-	struct s2_tlb_range r = {
-		.gpa = gpa, .size = size, .level = (uint8_t)level, .flags = (uint8_t)flags
-	};
-	struct s2_tlb_op ops[S2_GATHER_OPS];
-	size_t n = range_ops(g->pt, &r, ops, 0);
+	struct s2_tlb_op op = { .kind = S2_TLB_RANGE,
+				.flags = (uint8_t)flags,
+				.level = (uint8_t)level,
+				.page_shift = g->pt->page_shift,
+				.gpa = s2_gpa(gpa),
+				.size = size };
 
-	if (n > S2_GATHER_OPS) {
-		everything(g->pt, &ops[0]);
-		n = 1;
+	if (one_op(g->pt, &op))
+		issue(g->pt, walker, &op, 1);
+	else
+		issue_split(g->pt, walker, 0, &op, 1);
+}
+
+/* Invalidations, and after them what was made valid becomes visible. */
+static void pay(struct s2_gather *g, struct s2_walker *walker)
+{
+	struct s2_pt *pt = g->pt;
+	size_t first = g->publish ? 0 : 1, end = 1u + g->nranges;
+	int simple = !g->all;
+
+	for (size_t i = 1; i < end && simple; i++)
+		simple = one_op(pt, &g->ops[i]);
+	if (g->all) {
+		g->ops[1] = (struct s2_tlb_op){ .kind = S2_TLB_ALL,
+						.level = S2_LEVEL_ANY,
+						.page_shift = pt->page_shift };
+		end = 2;
+		simple = 1;
 	}
-	issue(g->pt, walker, ops, n);
+	if (!simple) {
+		issue_split(pt, walker, g->publish, &g->ops[1], g->nranges);
+		return;
+	}
+	if (g->publish)
+		g->ops[0] = s2_tlb_publish;
+	issue(pt, walker, &g->ops[first], end - first);
+}
+
+/* Frees what was detached, its invalidations being complete; or leaves a few with the walker. */
+static void retire(struct s2_gather *g, struct s2_walker *walker)
+{
+	struct s2_pt *pt = g->pt;
+
+	if (g->chain && walker->limbo)
+		pt->ops->join(pt, g->chain, walker->limbo);
+	if (g->chain)
+		walker->limbo = g->chain;
+	walker->limbos += g->chained;
+	if (!pt->barrier || g->ntables || walker->limbos >= S2_LIMBO_TABLES) {
+		s2_synchronize(pt, walker);
+		s2_limbo_free(walker);
+		for (unsigned int i = 0; i < g->ntables; i++)
+			pt->ops->free_tables(pt, g->tables[i], g->table_levels[i], 0, walker);
+	}
+	g->chain = NULL;
+	g->chained = 0;
+	g->ntables = 0;
 }
 
 void s2_gather_flush(struct s2_gather *g, struct s2_walker *walker)
 {
 	struct s2_pt *pt = g->pt;
-	struct s2_tlb_op ops[S2_GATHER_OPS + 1]; /* one for PUBLISH */
-	size_t first = g->publish, n = 0;
 
-	if (g->publish)
-		ops[0] = (struct s2_tlb_op){ .kind = S2_TLB_PUBLISH, .page_shift = pt->page_shift };
-	for (unsigned int i = 0; i < g->nranges && n <= S2_GATHER_OPS; i++)
-		n = range_ops(pt, &g->ranges[i], ops + first, n);
-	if (g->all || n > S2_GATHER_OPS) {
-		everything(pt, &ops[first]);
-		n = 1;
+	if (g->nranges | g->all) {
+		pay(g, walker);
+		g->nranges = 0;
+		g->all = 0;
+	} else if (g->publish) { /* after nearly every fault */
+		s2_count(&walker->stats.tlb[S2_TLB_PUBLISH], 1);
+		pt->port->tlb(pt->port->ctx, &s2_tlb_publish, 1);
 	}
-	if (first + n)
-		issue(pt, walker, ops, first + n);
-	if (g->ntables)
-		s2_synchronize(pt, walker);
-	for (unsigned int i = 0; i < g->ntables; i++)
-		pt->ops->free_tables(pt, g->tables[i], g->table_levels[i], 0, walker);
-	s2_gather_init(g, pt);
+	g->publish = 0;
+	if (S2_UNLIKELY(g->chained | g->ntables))
+		retire(g, walker);
 }

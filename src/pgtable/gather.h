@@ -7,12 +7,38 @@
 
 #include <stage2/pgtable.h>
 
+static const struct s2_tlb_op s2_tlb_publish = { .kind = S2_TLB_PUBLISH, .level = S2_LEVEL_ANY };
+
 /* More single entries than this and one invalidation of everything is cheaper. */
 #define S2_GATHER_OPS 16
 
+static inline void s2_gather_first(struct s2_gather *g, unsigned int at, uint64_t gpa,
+				   uint64_t size, unsigned int level, unsigned int flags)
+{
+	struct s2_tlb_op *op = &g->ops[1 + at];
+
+	op->kind = S2_TLB_RANGE;
+	op->flags = (uint8_t)flags;
+	op->level = (uint8_t)level;
+	op->page_shift = g->pt->page_shift;
+	op->pad = 0;
+	op->gpa.gpa = gpa;
+	op->size = size;
+	g->nranges = (uint8_t)(at + 1);
+}
+
+void s2_gather_add_more(struct s2_gather *g, uint64_t gpa, uint64_t size, unsigned int level,
+			unsigned int flags);
+
 /* Owes the invalidation of a range; flags: enum s2_tlb_flag. */
-void s2_gather_add(struct s2_gather *g, uint64_t gpa, uint64_t size, unsigned int level,
-		   unsigned int flags);
+static inline void s2_gather_add(struct s2_gather *g, uint64_t gpa, uint64_t size,
+				 unsigned int level, unsigned int flags)
+{
+	if (g->nranges | g->all)
+		s2_gather_add_more(g, gpa, size, level, flags);
+	else
+		s2_gather_first(g, 0, gpa, size, level, flags);
+}
 
 /* Invalidates a range at once, complete on return: between break and make. */
 void s2_gather_now(struct s2_gather *g, struct s2_walker *walker, uint64_t gpa, uint64_t size,
@@ -23,7 +49,10 @@ static inline int s2_gather_full(const struct s2_gather *g)
 	return g->ntables > S2_GATHER_TABLES - S2_LEVELS;
 }
 
-/* A table that the caller has just unlinked; there is room. It is freed with all below it. */
+/*
+ * A table that the caller has just unlinked; there is room. It is freed with all below it. (Tables
+ * of level 0 mostly go to g->chain, where there always is.)
+ */
 static inline void s2_gather_table(struct s2_gather *g, void *table, unsigned int level)
 {
 	g->tables[g->ntables] = table;
@@ -32,6 +61,12 @@ static inline void s2_gather_table(struct s2_gather *g, void *table, unsigned in
 }
 
 /* Does the gather owe anything within [gpa, end)? */
-int s2_gather_owes(const struct s2_gather *g, uint64_t gpa, uint64_t end);
+static inline int s2_gather_owes(const struct s2_gather *g, uint64_t gpa, uint64_t end)
+{
+	for (unsigned int i = 1; i <= g->nranges; i++)
+		if (g->ops[i].gpa.gpa < end && gpa < g->ops[i].gpa.gpa + g->ops[i].size)
+			return 1;
+	return g->all;
+}
 
 #endif

@@ -35,19 +35,30 @@ enum s2_step {
 	S2_STEP_FLUSH = 3,  /* the gather has no room for another table: leave, flush, come back */
 };
 
-/*
- * A step does at most about one table's worth of work, so that a section stays short. Whatever it
- * returns, the job says how far it got; from there on no translation has changed.
- */
-typedef int (*s2_step_fn)(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,
-			  struct s2_gather *gather);
+typedef int (*s2_range_fn)(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int how,
+			   struct s2_walker *walker, struct s2_gather *gather,
+			   struct s2_progress *progress);
 
-/* One format's instance of the engine: the indirect call of each public operation ends here. */
+/*
+ * One format's instance of the engine: the indirect call of each public operation ends here. The
+ * functions are the public ones, with what is theirs alone in `how` (struct s2_job).
+ */
 struct s2_pt_ops {
 	const struct s2_fmt *fmt; /* numbers only; the engine proper has it as a constant */
-	s2_step_fn map, unmap, protect, relax, age, split;
+	int (*map)(struct s2_pt *pt, s2_gpa_t gpa, s2_hpa_t hpa, uint64_t size, struct s2_attr attr,
+		   unsigned int flags, struct s2_walker *walker, struct s2_gather *gather,
+		   struct s2_progress *progress);
+	s2_range_fn unmap, protect, relax, age, split;
+	/*
+	 * One step of a map, in a section of the caller's: at most about one table's worth of work.
+	 * Whatever it returns, the job says how far it got; from there on no translation has
+	 * changed.
+	 */
+	int (*map_step)(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,
+			struct s2_gather *gather);
 	int (*attr_ok)(struct s2_attr attr, uint32_t features);
-	int (*lookup)(struct s2_pt *pt, uint64_t gpa, struct s2_leaf *leaf);
+	int (*lookup)(struct s2_pt *pt, s2_gpa_t gpa, struct s2_walker *walker,
+		      struct s2_leaf *leaf);
 	int (*audit)(struct s2_pt *pt, struct s2_census *census, uint64_t *where);
 	/*
 	 * Frees a table of 2^order pages and all below it, which nobody can reach any more. Counts
@@ -55,6 +66,10 @@ struct s2_pt_ops {
 	 */
 	void (*free_tables)(struct s2_pt *pt, void *table, unsigned int level, unsigned int order,
 			    struct s2_walker *walker);
+	/* Hangs the chain `rest` behind another chain of tables of level 0 (engine.h: detach()). */
+	void (*join)(const struct s2_pt *pt, uint64_t *chain, const uint64_t *rest);
+	/* Frees a chain, which nobody can reach any more. */
+	void (*free_chain)(struct s2_pt *pt, uint64_t *chain, struct s2_walker *walker);
 };
 
 extern const struct s2_pt_ops s2_pt_arm64_4k;
@@ -66,8 +81,10 @@ S2_MUST_CHECK int s2_pt_init_ops(struct s2_pt *pt, const struct s2_pt_config *co
 /* Errors: S2_EALIGN, S2_ERANGE. */
 S2_MUST_CHECK int s2_pt_check_range(const struct s2_pt *pt, uint64_t gpa, uint64_t size);
 
-/* Runs a job to its end, section by section. Outside any section. */
-S2_MUST_CHECK int s2_pt_run(struct s2_pt *pt, s2_step_fn step, struct s2_job *job,
-			    struct s2_walker *walker, struct s2_gather *gather);
+/*
+ * A step returned something but S2_STEP_ON: does what it waits for, outside any section. Returns
+ * S2_STEP_ON to go on, or the error.
+ */
+S2_MUST_CHECK int s2_pt_wait(struct s2_walker *walker, struct s2_gather *gather, int ret);
 
 #endif

@@ -8,13 +8,15 @@
  *   make     invalid to valid: publish
  *   remove   valid to invalid: invalidate before the memory is reused (gather)
  *   tighten  rights or youth taken: invalidate, no break (DDI 0487 RGPPYH)
- *   relax    rights added: this CPU's TLB is enough, others fault and find it done
+ *   relax    rights added: this CPU's TLB is enough, others fault and find it done (a whole range
+ *            of leaves is tightened or relaxed by engine_revise(), which owes the same)
  *   break    output, type or size differs (RWHZWS): invalid, invalidate everywhere, then make
  *            (RDDMVT), all within one walker section, so that nothing is ever between them
  *
  * Between break and make the entry is `busy`: whoever meets it leaves its section and retries.
  * Only who broke it makes it; the table it is in cannot be freed meanwhile (deferred free), though
- * it may be detached, which does no harm: the new entry then dies with the table.
+ * it may be detached, which does no harm: the new entry then dies with the table. Neighbours may be
+ * broken together, invalidated by one operation and then made.
  */
 #ifndef S2_PTE_H
 #define S2_PTE_H
@@ -60,6 +62,48 @@ struct s2_at {
 	unsigned int level;
 };
 
+/*
+ * Other rights or another age, as the caller has found to be allowed without a break. `exclusive`:
+ * he holds the tree for himself, and hardware changes nothing (no S2_CPU_HA), so the entry is still
+ * `old` and a store is enough. Returns 0 if the entry is not `old` any more.
+ */
+static S2_ALWAYS_INLINE int pte_edit(uint64_t *entry, uint64_t old, uint64_t new_entry,
+				     int exclusive)
+{
+#ifndef S2_HOOKS
+	if (exclusive) {
+		s2_store_relaxed(entry, new_entry);
+		return 1;
+	}
+#endif
+	if (pte_cas(entry, &old, new_entry))
+		return 1;
+	if (exclusive)
+		__builtin_trap(); /* invariant 10 */
+	return 0;
+}
+
+/* First half of a break-before-make. Returns 0 if the entry is not `old` any more. */
+static S2_ALWAYS_INLINE int pte_break(const struct s2_fmt *f, const struct s2_at *at,
+				      uint64_t *entry, uint64_t old)
+{
+	if (!pte_cas(entry, &old, f->busy))
+		return 0;
+	s2_count(&at->walker->stats.breaks, 1);
+	return 1;
+}
+
+/* Second half, after the invalidation. */
+static S2_ALWAYS_INLINE void pte_make(const struct s2_fmt *f, const struct s2_at *at,
+				      uint64_t *entry, uint64_t new_entry)
+{
+	uint64_t busy = f->busy;
+
+	if (!pte_cas(entry, &busy, new_entry))
+		__builtin_trap(); /* invariant 3: only who broke an entry makes it */
+	at->gather->publish |= f->valid(new_entry) != 0;
+}
+
 enum pte_change {
 	PTE_NOTHING,
 	PTE_MAKE,
@@ -101,18 +145,15 @@ static S2_ALWAYS_INLINE int pte_change_as(const struct s2_fmt *f, const struct s
 					  uint64_t old, uint64_t new_entry, enum pte_change how)
 {
 	struct s2_gather *g = at->gather;
-	uint64_t busy = f->busy, size = s2_fmt_size(f, at->level);
+	uint64_t size = s2_fmt_size(f, at->level);
 	int table = f->table(old, at->level);
 
 	if (how == PTE_BREAK) {
-		if (!pte_cas(at->entry, &old, busy))
+		if (!pte_break(f, at, at->entry, old))
 			return 0;
-		s2_count(&at->walker->stats.breaks, 1);
 		s2_gather_now(g, at->walker, at->gpa, size, table ? S2_LEVEL_ANY : at->level,
 			      table ? 0 : S2_TLB_LEAF);
-		if (!pte_cas(at->entry, &busy, new_entry))
-			__builtin_trap(); /* invariant 3: only who broke an entry makes it */
-		g->publish |= f->valid(new_entry) != 0;
+		pte_make(f, at, at->entry, new_entry);
 		return 1;
 	}
 	if (!pte_cas(at->entry, &old, new_entry))

@@ -4,7 +4,7 @@
  * theory. The list of walkers is read by whoever synchronizes (shared) and changed by whoever
  * registers (exclusive); both are management, a fault never takes this lock.
  */
-#include "walker.h"
+#include "internal.h"
 
 void s2_walker_init(struct s2_walker *walker, struct s2_pt *pt)
 {
@@ -25,24 +25,6 @@ static void stats_add(struct s2_stats *sum, const struct s2_stats *stats)
 		to[i] += s2_count_read(&from[i]);
 }
 
-void s2_walker_fini(struct s2_walker *walker)
-{
-	struct s2_pt *pt = walker->pt;
-	struct s2_walker **link;
-
-	if (!pt)
-		return;
-	s2_lock(&pt->walkers_lock, pt->port);
-	for (link = &pt->walkers; *link != walker; link = &(*link)->next)
-		;
-	*link = walker->next;
-	stats_add(&pt->departed, &walker->stats);
-	s2_unlock(&pt->walkers_lock);
-	while (walker->ntables)
-		s2_table_free(pt, s2_walker_take(walker), 0);
-	walker->pt = NULL;
-}
-
 void s2_pt_stats(struct s2_pt *pt, struct s2_stats *stats)
 {
 	s2_lock_shared(&pt->walkers_lock, pt->port);
@@ -52,11 +34,13 @@ void s2_pt_stats(struct s2_pt *pt, struct s2_stats *stats)
 	s2_unlock_shared(&pt->walkers_lock);
 }
 
-void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self)
+/* Waits until every section of another walker that is open now has been left. */
+static void sections_wait(struct s2_pt *pt, const struct s2_walker *self)
 {
 	uint64_t section;
 
-	s2_add_seq(&pt->epoch, 1);
+	if (pt->barrier)
+		pt->port->barrier(pt->port->ctx); /* pairs with s2_enter_looking() */
 	s2_lock_shared(&pt->walkers_lock, pt->port);
 	for (const struct s2_walker *w = pt->walkers; w; w = w->next) {
 		if (w == self)
@@ -66,6 +50,43 @@ void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self)
 			pt->port->relax(pt->port->ctx);
 	}
 	s2_unlock_shared(&pt->walkers_lock);
+}
+
+void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self)
+{
+	s2_add_seq(&pt->epoch, S2_EPOCH_STEP);
+	sections_wait(pt, self);
+}
+
+void s2_enter_wait(struct s2_walker *walker)
+{
+	do {
+		s2_leave(walker);
+		walker->pt->port->relax(walker->pt->port->ctx);
+	} while (s2_enter_looking(walker) & S2_EPOCH_EXCLUSIVE);
+}
+
+void s2_exclusive_begin(struct s2_walker *walker)
+{
+	struct s2_pt *pt = walker->pt;
+	uint64_t epoch = s2_load_seq(&pt->epoch);
+
+	while (epoch & S2_EPOCH_EXCLUSIVE ||
+	       !s2_cas_seq(&pt->epoch, &epoch, epoch + (S2_EPOCH_STEP | S2_EPOCH_EXCLUSIVE))) {
+		if (epoch & S2_EPOCH_EXCLUSIVE)
+			pt->port->relax(pt->port->ctx);
+		epoch = s2_load_seq(&pt->epoch);
+	}
+	sections_wait(pt, walker);
+	/* No section is entered, so what it does about hints is done here. */
+	walker->epoch = s2_load_seq(&pt->epoch);
+	s2_hints_drop(walker);
+}
+
+void s2_exclusive_end(struct s2_walker *walker)
+{
+	/* Others may move the epoch meanwhile: the bit goes, the rest stays. */
+	s2_add_seq(&walker->pt->epoch, ~S2_EPOCH_EXCLUSIVE + 1);
 }
 
 int s2_table_alloc(struct s2_pt *pt, unsigned int order, uint64_t **table)
@@ -90,6 +111,25 @@ void s2_table_free(struct s2_pt *pt, uint64_t *table, unsigned int order)
 	__atomic_sub_fetch(&pt->tables, 1u << order, __ATOMIC_RELAXED);
 }
 
+void s2_limbo_free(struct s2_walker *walker)
+{
+	uint64_t *limbo = walker->limbo;
+
+	walker->limbo = NULL;
+	walker->limbos = 0;
+	if (limbo)
+		walker->pt->ops->free_chain(walker->pt, limbo, walker);
+}
+
+/* Frees the tables in limbo after all. Outside any section. */
+static void drain(struct s2_walker *walker)
+{
+	if (!walker->limbo)
+		return;
+	s2_synchronize(walker->pt, walker);
+	s2_limbo_free(walker);
+}
+
 int s2_walker_fill(struct s2_walker *walker, unsigned int n)
 {
 	uint64_t *table;
@@ -97,9 +137,32 @@ int s2_walker_fill(struct s2_walker *walker, unsigned int n)
 
 	while (walker->ntables < n) {
 		ret = s2_table_alloc(walker->pt, 0, &table);
+		if (ret && walker->limbo) {
+			drain(walker);
+			continue;
+		}
 		if (ret)
 			return walker->ntables ? 0 : ret;
 		s2_walker_return(walker, table);
 	}
 	return 0;
+}
+
+void s2_walker_fini(struct s2_walker *walker)
+{
+	struct s2_pt *pt = walker->pt;
+	struct s2_walker **link;
+
+	if (!pt)
+		return;
+	drain(walker);
+	while (walker->ntables)
+		s2_table_free(pt, s2_walker_take(walker), 0);
+	s2_lock(&pt->walkers_lock, pt->port);
+	for (link = &pt->walkers; *link != walker; link = &(*link)->next)
+		;
+	*link = walker->next;
+	stats_add(&pt->departed, &walker->stats);
+	s2_unlock(&pt->walkers_lock);
+	walker->pt = NULL;
 }

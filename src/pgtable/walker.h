@@ -3,11 +3,19 @@
  * Walker sections (invariants 1 and 2 of docs/locking.md).
  *
  * A walker is inside a section while its counter is odd. Entering costs one store to a line of its
- * own and one load of the tree's epoch, which is written only by s2_synchronize(). Between them
- * lies the whole argument: synchronize bumps the epoch and then looks at the sections, a walker
- * sets its section and then looks at the epoch, all sequentially consistent. So either synchronize
- * sees the section and waits for it, or the walker sees the new epoch and with it everything that
- * was written before (unlinked tables, invalidations begun).
+ * own and one load of the tree's epoch, which only management writes. Between them lies the whole
+ * argument: synchronize moves the epoch and then looks at the sections, a walker sets its section
+ * and then looks at the epoch, all sequentially consistent. So either synchronize sees the section
+ * and waits for it, or the walker sees the new epoch and with it everything that was written before
+ * (unlinked tables, invalidations begun). Where the port has barrier(), the order between a
+ * walker's store and load is not the walker's business: synchronize makes all CPUs keep it.
+ *
+ * The epoch moves with every table that is unlinked, before it can be freed. While it stands still
+ * a walker may go straight to the tables where it was last (its hints).
+ *
+ * Its lowest bit says that somebody holds the tree for himself (s2_exclusive_begin()): whoever
+ * enters waits, those inside were waited for. So many entries of a range change by plain stores.
+ * Sections that only look (s2_enter_looking()) go on.
  */
 #ifndef S2_WALKER_H
 #define S2_WALKER_H
@@ -17,15 +25,51 @@
 #include "atomic.h"
 #include "hook.h"
 
-static inline void s2_enter(struct s2_walker *walker)
-{
-	s2_store_seq(&walker->section, walker->section + 1);
-	(void)s2_load_seq(&walker->pt->epoch);
-}
+#define S2_EPOCH_EXCLUSIVE 1ull
+#define S2_EPOCH_STEP      2ull
 
 static inline void s2_leave(struct s2_walker *walker)
 {
 	s2_store_release(&walker->section, walker->section + 1);
+}
+
+static inline void s2_hints_drop(struct s2_walker *walker)
+{
+	for (unsigned int i = 0; i < S2_HINTS; i++)
+		walker->hint_gpa[i] = 0;
+}
+
+/* The bare beginning of a section. Returns the epoch. */
+static inline uint64_t s2_open(struct s2_walker *walker, const struct s2_pt *pt)
+{
+	if (pt->barrier) {
+		s2_store_relaxed(&walker->section, walker->section + 1);
+		s2_compiler_barrier(); /* pairs with barrier() in sections_wait() */
+	} else {
+		s2_store_seq(&walker->section, walker->section + 1);
+	}
+	return s2_load_seq(&pt->epoch);
+}
+
+/* To look only: entries may be changing, also by somebody who holds the tree for himself. */
+static inline uint64_t s2_enter_looking(struct s2_walker *walker)
+{
+	uint64_t epoch = s2_open(walker, walker->pt);
+
+	if (epoch != walker->epoch) {
+		walker->epoch = epoch;
+		s2_hints_drop(walker);
+	}
+	return epoch;
+}
+
+/* Inside a section that somebody wants to have the tree to himself in: waits until he is done. */
+void s2_enter_wait(struct s2_walker *walker);
+
+static inline void s2_enter(struct s2_walker *walker)
+{
+	if (__builtin_expect(s2_enter_looking(walker) & S2_EPOCH_EXCLUSIVE, 0))
+		s2_enter_wait(walker);
 }
 
 /*
@@ -33,6 +77,17 @@ static inline void s2_leave(struct s2_walker *walker)
  * section. `self` may be NULL.
  */
 void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self);
+
+/*
+ * From the return of begin until end nobody else is inside a section, save to look. The holder may
+ * change entries by plain stores where hardware does not (pte_set()), a bounded number of them; he
+ * must not allocate, synchronize or flush. Outside any section; waits for other holders.
+ */
+void s2_exclusive_begin(struct s2_walker *walker);
+void s2_exclusive_end(struct s2_walker *walker);
+
+/* Frees the tables in limbo: every section that could be on them has closed. Outside any. */
+void s2_limbo_free(struct s2_walker *walker);
 
 /*
  * Makes sure that the walker has n tables at least. Outside any section; may sleep. If it cannot

@@ -93,7 +93,7 @@ static int insert(struct s2_vm *vm, struct s2_walker *walker, struct request *rq
 		ret = RETRY;
 		valid = s2_vm_sample_valid(vm, rq->gpa & ~(size - 1), size, sample);
 		if (valid)
-			ret = pt->ops->map(pt, job, walker, &gather);
+			ret = pt->ops->map_step(pt, job, walker, &gather);
 		s2_leave(walker);
 		if (!valid)
 			break;
@@ -174,20 +174,20 @@ static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *
 static int make_young(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
 {
 	struct s2_pt *pt = &vm->pt;
-	struct s2_job job = { .gpa = rq->gpa, .how = S2_AGE_SET };
+	struct s2_progress progress;
 	struct s2_gather gather;
 	int ret;
 
-	job.end = job.gpa + (1ull << pt->page_shift);
 	s2_gather_init(&gather, pt);
-	ret = s2_pt_run(pt, pt->ops->age, &job, walker, &gather);
+	ret = s2_pt_age(pt, s2_gpa(rq->gpa), 1ull << pt->page_shift, S2_AGE_SET, walker, &gather,
+			&progress);
 	s2_gather_flush(&gather, walker);
-	if (ret || !(job.changed | job.equal))
+	if (ret || !(progress.changed | progress.equal))
 		return RETRY; /* unmapped meanwhile: the guest will fault again, differently */
 	if (s2_pt_lookup(pt, s2_gpa(rq->gpa), walker, &rq->leaf))
 		return RETRY;
-	s2_count(job.changed ? &walker->stats.fault_level[rq->leaf.level]
-			     : &walker->stats.fault_spurious,
+	s2_count(progress.changed ? &walker->stats.fault_level[rq->leaf.level]
+				  : &walker->stats.fault_spurious,
 		 1);
 	return MAPPED;
 }

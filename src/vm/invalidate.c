@@ -71,7 +71,7 @@ static int others_run(const struct s2_vm *vm, uint64_t mask)
 
 int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, struct s2_walker *walker)
 {
-	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = S2_UNMAP_WHOLE };
+	struct s2_progress progress;
 	struct s2_gather gather;
 	uint64_t mask;
 	int ret = s2_pt_check_range(&vm->pt, gpa.gpa, size);
@@ -85,7 +85,7 @@ int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, struct
 			bucket_begin(&vm->inval[i]);
 	s2_synchronize(&vm->pt, walker);
 	s2_gather_init(&gather, &vm->pt);
-	ret = s2_pt_run(&vm->pt, vm->pt.ops->unmap, &job, walker, &gather);
+	ret = vm->pt.ops->unmap(&vm->pt, gpa, size, S2_UNMAP_WHOLE, walker, &gather, &progress);
 	if (ret)
 		__builtin_trap(); /* nothing in it can fail: it splits no block */
 	if (others_run(vm, mask)) /* pay what they owe, rather than wait for them */

@@ -223,4 +223,7 @@ extern const struct test abort_tests[], slot_tests[], mmio_tests[], walk_tests[]
 /* hostile.c: runs what the bootargs' test=... asks for, or returns 0. */
 int hostile_run(void);
 
+/* exits.c: exits of every kind, to be counted from outside: test=exits. */
+void exits_run(void);
+
 #endif

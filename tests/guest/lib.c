@@ -299,7 +299,9 @@ void guest_main(uint64_t dtb)
 		machine.hyp = !regs[0] && regs[1] == TEST_VERSION;
 	if (!machine.hyp && !has_arg("plain"))
 		bail("no test device: is this the hypervisor, started with stage2.test?");
-	if (!hostile_run()) {
+	if (has_arg("test=exits")) {
+		exits_run();
+	} else if (!hostile_run()) {
 		unsigned int bad = run_tests();
 
 		print("# %u failed\n", bad);
