@@ -90,12 +90,14 @@ struct s2_pt {
 	uint8_t root_order;
 	uint8_t block_level;
 	uint8_t format;
-	uint8_t barrier; /* the port has one */
+	uint8_t barrier;              /* the port has one */
+	uint16_t prots[S2_MEM_TYPES]; /* bit n: memory of this type may have the rights n */
 
 	/* Shared and written: but only by management, never by a fault on a page. */
 	uint64_t epoch __attribute__((aligned(S2_CACHE_LINE))); /* src/pgtable/walker.h */
 	struct s2_walker *walkers;
 	uint32_t walkers_lock;
+	uint32_t waiters; /* who waits for somebody that holds the tree for himself */
 	struct s2_stats departed;
 	/* Held from the port: root, linked, in walkers' stocks, detached. A line of its own. */
 	uint32_t tables __attribute__((aligned(S2_CACHE_LINE)));
@@ -119,8 +121,16 @@ struct s2_walker {
 	uint32_t edit;      /* the number of a revision (0: none), and for leaves ... */
 	uint64_t edit_rest; /* ... that are so but for their output ... */
 	uint64_t edit_flip; /* ... the bits that it changes */
-	uint64_t mmio_page; /* last page found to have no slot, plus 1 ... */
-	uint64_t mmio_generation; /* ... as of this generation of the slots */
+	/* src/vm: the last page found to have no slot, plus 1, as of this generation of the slots;
+	 */
+	uint64_t mmio_page;
+	uint64_t mmio_generation;
+	/* and the last slot found, as it was at this one. */
+	uint64_t slot_generation;
+	uint64_t slot_gpa;
+	uint64_t slot_size;
+	uint64_t slot_hva;
+	uint64_t slot_flags;
 	uint32_t ntables;
 	void *tables[S2_WALKER_TABLES];
 	uint64_t *limbo; /* tables detached and invalidated, but others may still be in there; */

@@ -138,18 +138,20 @@ static S2_ALWAYS_INLINE void walk(const struct s2_fmt *f, struct s2_pt *pt, uint
  * A table was unlinked by the caller: nobody finds it any more, who was there before may still be.
  * A table of level 0 joins the gather's chain: its first entry says busy and where the next one is.
  * (If another thread is just changing that entry, or at other levels, the gather's array has room.)
+ * `frozen`: the caller has made all its entries busy. They stay so: who comes late, or by a hint as
+ * long as the epoch has not moved, must not find room in it.
  */
 static S2_ALWAYS_INLINE void detach(const struct s2_fmt *f, const struct s2_at *at, uint64_t *table,
-				    unsigned int level)
+				    unsigned int level, int frozen)
 {
 	struct s2_gather *g = at->gather;
 	uint64_t link = f->busy | (g->chain ? s2_table_hpa(at->pt, g->chain) : 0);
-	uint64_t first = pte_load(table);
+	uint64_t first = frozen ? f->busy : pte_load(table);
 
 	s2_count(&at->walker->stats.tables_unlinked, 1);
 	s2_add_seq(&at->pt->epoch, S2_EPOCH_STEP);
 	s2_hints_drop(at->walker);
-	while (level == 0 && !s2_fmt_busy(f, first)) {
+	while (level == 0 && (frozen || !s2_fmt_busy(f, first))) {
 		if (!pte_cas(table, &first, link))
 			continue;
 		if (f->valid(first))
@@ -171,26 +173,50 @@ static S2_ALWAYS_INLINE void give_back(struct s2_walker *walker, uint64_t *table
 }
 
 /*
- * Replaces the block at->entry == `old` by a table of equal leaves one level below: output, rights,
- * type, age and software bits are those of the block, bit for bit. Any outcome but S2_STEP_TABLES
- * means: look again.
+ * Replaces blocks by tables of equal leaves one level below: output, rights, type, age and software
+ * bits are those of the block, bit for bit. As many neighbours from at->entry on as there are
+ * blocks and tables in stock, `most` at most: all are broken, invalidated together and made; *n
+ * says how many. S2_STEP_ON without any: look again.
  */
-static S2_ALWAYS_INLINE int split_leaf(const struct s2_fmt *f, const struct s2_at *at, uint64_t old)
+static S2_ALWAYS_INLINE int split_leaves(const struct s2_fmt *f, const struct s2_at *at,
+					 uint64_t most, uint64_t *n)
 {
-	uint64_t *table = s2_walker_take(at->walker), n = table_entries(f);
-	struct s2_pt *pt = at->pt;
+	uint64_t *tables[S2_WALKER_TABLES], *table, old, count = table_entries(f);
+	uint64_t size = s2_fmt_size(f, at->level);
+	struct s2_stats *stats = &at->walker->stats;
 
-	if (!table)
+	*n = 0;
+	if (!at->walker->ntables)
 		return S2_STEP_TABLES;
-	fill(f, table, n, f->leaf_child(old, at->level), s2_fmt_size(f, at->level - 1));
-	if (!pte_change_as(f, at, old, f->make_table(s2_table_hpa(pt, table)), PTE_BREAK)) {
-		give_back(at->walker, table, 0, n);
-		return S2_STEP_ON;
+	while (*n < most && at->walker->ntables) {
+		old = pte_load(&at->entry[*n]);
+		if (!f->valid(old) || f->table(old, at->level))
+			break;
+		table = s2_walker_take(at->walker);
+		fill(f, table, count, f->leaf_child(old, at->level), s2_fmt_size(f, at->level - 1));
+		if (!pte_break(f, at, &at->entry[*n], old)) {
+			give_back(at->walker, table, 0, count);
+			break;
+		}
+		tables[(*n)++] = table;
 	}
-	s2_count(&at->walker->stats.leaves_removed[at->level], 1);
-	s2_count(&at->walker->stats.leaves_made[at->level - 1], n);
-	s2_count(&at->walker->stats.tables_linked, 1);
+	if (!*n)
+		return S2_STEP_ON;
+	s2_gather_now(at->gather, at->walker, at->gpa, *n * size, at->level, S2_TLB_LEAF);
+	for (uint64_t i = 0; i < *n; i++)
+		pte_make(f, at, &at->entry[i], f->make_table(s2_table_hpa(at->pt, tables[i])));
+	s2_count(&stats->leaves_removed[at->level], *n);
+	s2_count(&stats->leaves_made[at->level - 1], *n * count);
+	s2_count(&stats->tables_linked, *n);
 	return S2_STEP_ON;
+}
+
+/* One block. Any outcome but S2_STEP_TABLES means: look again. */
+static S2_ALWAYS_INLINE int split_leaf(const struct s2_fmt *f, const struct s2_at *at)
+{
+	uint64_t n;
+
+	return split_leaves(f, at, 1, &n);
 }
 
 /* The largest leaf that can be made at the start of the job, `cap` at most. */
@@ -309,7 +335,7 @@ static S2_ALWAYS_INLINE int map_under_block(const struct s2_fmt *f, const struct
 	}
 	if (!(job->how & S2_MAP_REPLACE) && !(same && job->how & S2_MAP_WIDEN))
 		return S2_EEXIST;
-	return split_leaf(f, at, pos->value);
+	return split_leaf(f, at);
 }
 
 /*
@@ -326,7 +352,7 @@ static S2_ALWAYS_INLINE int map_over_tables(const struct s2_fmt *f, const struct
 		old = pte_load(&at->entry[n]);
 		if (!f->table(old, at->level) || !pte_break(f, at, &at->entry[n], old))
 			break;
-		detach(f, at, s2_table_at(at->pt, f->table_hpa(old)), at->level - 1);
+		detach(f, at, s2_table_at(at->pt, f->table_hpa(old)), at->level - 1, 0);
 	}
 	if (!n)
 		return s2_gather_full(gather) ? S2_STEP_FLUSH : S2_STEP_ON;
@@ -341,6 +367,36 @@ static S2_ALWAYS_INLINE int map_over_tables(const struct s2_fmt *f, const struct
 	return S2_STEP_ON;
 }
 
+/* Attributes as a number, never 0, for comparing them as a whole; `pad` must be looked at besides.
+ */
+static S2_ALWAYS_INLINE uint32_t attr_number(struct s2_attr attr)
+{
+	return 1u << 31 | attr.prot | (uint32_t)attr.type << 8 | (uint32_t)attr.sw << 16;
+}
+
+/* What is done to a leaf that stays where it is. */
+enum s2_revision {
+	S2_REVISE_PROTECT, /* take rights */
+	S2_REVISE_RELAX,   /* give them */
+	S2_REVISE_AGE,     /* enum s2_age */
+	S2_REVISE_WIDEN,   /* a map with S2_MAP_WIDEN */
+};
+
+/* A revision as a number, never 0; `how`: rights or age (16 bits), or the attributes' number. */
+static S2_ALWAYS_INLINE uint32_t edit_number(enum s2_revision what, uint32_t how)
+{
+	return 1u << 31 | (uint32_t)what << 24 | how;
+}
+
+/* Keeps for engine_near.h what was done to a leaf of level 0. */
+static S2_ALWAYS_INLINE void edit_keep(struct s2_walker *walker, enum s2_revision what,
+				       uint32_t how, uint64_t rest, uint64_t flip)
+{
+	walker->edit = edit_number(what, how);
+	walker->edit_rest = rest;
+	walker->edit_flip = flip;
+}
+
 /*
  * Makes `leaf` where `value` is now: another leaf, or busy. S2_STEP_ON without progress: look
  * again.
@@ -350,8 +406,10 @@ static S2_ALWAYS_INLINE int map_over_leaf(const struct s2_fmt *f, const struct s
 {
 	uint64_t size = s2_fmt_size(f, at->level);
 	uint32_t features = at->pt->cpu.features;
-	struct s2_stats *stats = &at->walker->stats;
+	struct s2_walker *walker = at->walker;
+	struct s2_stats *stats = &walker->stats;
 	unsigned int added = job->attr.prot, prot;
+	enum pte_change how;
 
 	if (s2_fmt_busy(f, value))
 		return S2_STEP_BUSY;
@@ -371,8 +429,13 @@ static S2_ALWAYS_INLINE int map_over_leaf(const struct s2_fmt *f, const struct s
 		return S2_EEXIST;
 	}
 	map_sync(at, job->hpa, size, job->attr, added);
-	if (!pte_change(f, at, value, leaf))
+	how = pte_classify(f, at->pt, at->level, value, leaf);
+	if (!pte_change_as(f, at, value, leaf, how))
 		return S2_STEP_ON;
+	if (at->level == 0 && how == PTE_RELAX && job->how & S2_MAP_WIDEN &&
+	    walker->leaf_attr == attr_number(job->attr))
+		edit_keep(walker, S2_REVISE_WIDEN, walker->leaf_attr, f->leaf_rest(value),
+			  value ^ leaf);
 	s2_count(&stats->leaves_removed[at->level], 1);
 	s2_count(&stats->leaves_made[at->level], 1);
 	map_advance(job, size, &job->changed);
@@ -408,13 +471,6 @@ static S2_ALWAYS_INLINE int map_way(const struct s2_fmt *f, struct s2_pt *pt, st
 		if (*ret != S2_STEP_ON || job->gpa != start)
 			return 0;
 	}
-}
-
-/* Attributes as a number, for comparing them as a whole. */
-static S2_ALWAYS_INLINE uint32_t attr_number(struct s2_attr attr)
-{
-	return attr.prot | (uint32_t)attr.type << 8 | (uint32_t)attr.sw << 16 |
-	       (uint32_t)attr.pad << 24;
 }
 
 /* The first leaf of the job; what it looks like is kept for the next page. */
@@ -483,21 +539,40 @@ static S2_ALWAYS_INLINE int engine_map(const struct s2_fmt *f, struct s2_pt *pt,
 	return map_leaves(f, &pos.at, pos.value, job, pos.at.level);
 }
 
+/* job->how: the level above which no leaf is to be left. Looks at the entries above that. */
 static S2_ALWAYS_INLINE int engine_split(const struct s2_fmt *f, struct s2_pt *pt,
 					 struct s2_job *job, struct s2_walker *walker,
 					 struct s2_gather *gather)
 {
 	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
-	uint64_t size;
+	unsigned int level = job->how + 1;
+	uint64_t size, stop, value, n;
+	struct s2_at *at = &pos.at;
+	int ret = S2_STEP_ON;
 
-	walk(f, pt, job->gpa, 0, job->how, &pos);
-	size = s2_fmt_size(f, pos.at.level);
-	if (s2_fmt_busy(f, pos.value))
-		return S2_STEP_BUSY;
-	if (f->valid(pos.value) && pos.at.level > job->how)
-		return split_leaf(f, &pos.at, pos.value);
-	job->gpa = min_u64(pos.at.gpa + size, job->end);
-	return S2_STEP_ON;
+	if (level > pt->root_level) {
+		job->gpa = job->end;
+		return S2_STEP_ON;
+	}
+	walk(f, pt, job->gpa, 0, level, &pos);
+	size = s2_fmt_size(f, at->level);
+	stop = min_u64(table_end(f, job->gpa, at->level), job->end);
+	for (; ret == S2_STEP_ON && job->gpa < stop; at->entry += n) {
+		value = pte_load(at->entry);
+		if (s2_fmt_busy(f, value))
+			return S2_STEP_BUSY;
+		at->gpa = align_down(job->gpa, size);
+		n = 1;
+		if (f->valid(value) && !f->table(value, at->level)) {
+			ret = split_leaves(f, at, (stop - at->gpa + size - 1) / size, &n);
+			if (!n || at->level > level) /* look again; or it takes more than this */
+				return ret;
+		} else if (at->level > level && f->table(value, at->level)) {
+			return S2_STEP_ON; /* somebody was faster: look below */
+		}
+		job->gpa = min_u64(at->gpa + n * size, job->end);
+	}
+	return ret;
 }
 
 #endif

@@ -13,27 +13,75 @@
 
 #include "engine_range.h"
 
-/* Enters a section and returns the entry of the page; or NULL, and no section. */
-static S2_ALWAYS_INLINE uint64_t *near_enter(const struct s2_fmt *f, const struct s2_pt *pt,
+/* The entry of the page, or NULL. Inside a section, the hints being as of its epoch. */
+static S2_ALWAYS_INLINE uint64_t *near_entry(const struct s2_fmt *f, const struct s2_pt *pt,
 					     uint64_t gpa, struct s2_walker *walker)
 {
 	uint64_t block = align_down(gpa, s2_fmt_size(f, 1)), value;
 
-	/* An epoch with the exclusive bit never comes with a hint. */
-	if (S2_LIKELY(s2_open(walker, pt) == walker->epoch)) {
-		if (S2_LIKELY(walker->hint_gpa[0] == (block | 1)))
-			return walker->hint[0] + table_index(f, gpa, 0);
-		if (walker->hint_gpa[1] == (align_down(gpa, s2_fmt_size(f, 2)) | 1)) {
-			value = pte_load(walker->hint[1] + table_index(f, gpa, 1));
-			if (f->table(value, 1)) {
-				walker->hint_gpa[0] = block | 1;
-				walker->hint[0] = s2_table_at(pt, f->table_hpa(value));
-				return walker->hint[0] + table_index(f, gpa, 0);
-			}
-		}
+	if (S2_LIKELY(walker->hint_gpa[0] == (block | 1)))
+		return walker->hint[0] + table_index(f, gpa, 0);
+	if (walker->hint_gpa[1] != (align_down(gpa, s2_fmt_size(f, 2)) | 1))
+		return NULL;
+	value = pte_load(walker->hint[1] + table_index(f, gpa, 1));
+	if (!f->table(value, 1))
+		return NULL;
+	walker->hint_gpa[0] = block | 1;
+	walker->hint[0] = s2_table_at(pt, f->table_hpa(value));
+	return walker->hint[0] + table_index(f, gpa, 0);
+}
+
+/* Enters a section and returns the entry of the page; or NULL, and no section. */
+static S2_ALWAYS_INLINE uint64_t *near_enter(const struct s2_fmt *f, const struct s2_pt *pt,
+					     uint64_t gpa, struct s2_walker *walker)
+{
+	uint64_t *entry = NULL;
+
+	/* If somebody holds the tree for himself this is never so (s2_enter_looking()). */
+	if (S2_LIKELY(s2_open(walker, pt) == walker->epoch))
+		entry = near_entry(f, pt, gpa, walker);
+	if (S2_UNLIKELY(!entry))
+		s2_leave(walker);
+	return entry;
+}
+
+/* What near_put() did: bytes, of each at most one is not 0. */
+struct s2_near {
+	uint64_t changed, equal;
+};
+
+/*
+ * Maps the page to which the attributes that walker->leaf was made for apply, at its entry. Inside
+ * a section. Returns whether it did.
+ */
+static S2_ALWAYS_INLINE int near_put(const struct s2_fmt *f, uint64_t *entry, uint64_t gpa,
+				     uint64_t leaf, unsigned int flags, struct s2_walker *walker,
+				     struct s2_gather *gather, struct s2_near *did)
+{
+	uint64_t page = s2_fmt_size(f, 0), value = pte_load(entry), flip = walker->edit_flip;
+
+	*did = (struct s2_near){ 0 };
+	if (S2_LIKELY(!value && pte_cas(entry, &value, leaf))) {
+		s2_count(&walker->stats.leaves_made[0], 1);
+		gather->publish = 1;
+		did->changed = page;
+		return 1;
 	}
-	s2_leave(walker);
-	return NULL;
+	if (f->make_young(value) == leaf) {
+		s2_count(&walker->stats.lost_races, 1);
+		did->equal = page;
+		return 1;
+	}
+	/* The same page with less rights: a permission fault. */
+	if (!(flags & S2_MAP_WIDEN) || walker->edit_rest != f->leaf_rest(value) ||
+	    walker->edit != edit_number(S2_REVISE_WIDEN, walker->leaf_attr) ||
+	    (value ^ leaf) != f->leaf_rest(value ^ leaf) || !pte_cas(entry, &value, value ^ flip))
+		return 0;
+	s2_count(&walker->stats.leaves_removed[0], 1);
+	s2_count(&walker->stats.leaves_made[0], 1);
+	s2_gather_add(gather, gpa, page, 0, S2_TLB_LEAF | S2_TLB_LOCAL);
+	did->changed = page;
+	return 1;
 }
 
 static S2_ALWAYS_INLINE void near_progress(const struct s2_fmt *f, uint64_t changed, uint64_t equal,
@@ -49,30 +97,44 @@ static S2_ALWAYS_INLINE int near_map(const struct s2_fmt *f, const struct s2_pt 
 				     unsigned int flags, struct s2_walker *walker,
 				     struct s2_gather *gather, struct s2_progress *progress)
 {
-	uint64_t page = s2_fmt_size(f, 0), *entry, value, leaf;
+	uint64_t page = s2_fmt_size(f, 0), *entry;
+	struct s2_near did;
+	int done;
 
 	if (S2_UNLIKELY(size != page || (gpa | hpa) & (page - 1) || hpa >> pt->cpu.pa_bits ||
 			flags & ~(unsigned int)(S2_MAP_REPLACE | S2_MAP_WIDEN | S2_MAP_PAGES) ||
-			attr_number(attr) != walker->leaf_attr || gather->nranges | gather->all))
+			attr_number(attr) != walker->leaf_attr || attr.pad ||
+			gather->nranges | gather->all))
 		return 0;
-	leaf = f->leaf_add(walker->leaf, hpa);
 	entry = near_enter(f, pt, gpa, walker);
 	if (S2_UNLIKELY(!entry))
 		return 0;
-	value = pte_load(entry);
-	if (S2_LIKELY(!value && pte_cas(entry, &value, leaf))) {
-		s2_leave(walker);
-		s2_count(&walker->stats.leaves_made[0], 1);
-		gather->publish = 1;
-		near_progress(f, page, 0, progress);
-		return 1;
-	}
+	done = near_put(f, entry, gpa, f->leaf_add(walker->leaf, hpa), flags, walker, gather, &did);
 	s2_leave(walker);
-	if (f->make_young(value) != leaf)
-		return 0;
-	s2_count(&walker->stats.lost_races, 1);
-	near_progress(f, 0, page, progress);
-	return 1;
+	if (S2_LIKELY(done))
+		near_progress(f, did.changed, did.equal, progress);
+	return done;
+}
+
+/* One step of a map, by the short way if it leads there. Inside a section. */
+static S2_ALWAYS_INLINE int engine_map_near(const struct s2_fmt *f, struct s2_pt *pt,
+					    struct s2_job *job, struct s2_walker *walker,
+					    struct s2_gather *gather)
+{
+	uint64_t page = s2_fmt_size(f, 0), *entry;
+	struct s2_near did;
+
+	if (job->end - job->gpa == page && attr_number(job->attr) == walker->leaf_attr) {
+		entry = near_entry(f, pt, job->gpa, walker);
+		if (entry && near_put(f, entry, job->gpa, f->leaf_add(walker->leaf, job->hpa),
+				      job->how, walker, gather, &did)) {
+			job->changed += did.changed;
+			job->equal += did.equal;
+			job->gpa += page;
+			return S2_STEP_ON;
+		}
+	}
+	return engine_map(f, pt, job, walker, gather);
 }
 
 static S2_ALWAYS_INLINE int near_revise(const struct s2_fmt *f, const struct s2_pt *pt,

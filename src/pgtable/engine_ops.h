@@ -6,8 +6,7 @@
  *
  * What may wait (filling the walker's stock, flushing the gather, letting another finish) happens
  * between sections, out of line in s2_pt_wait(). Operations that change many leaves in place hold
- * the tree for themselves in short chunks, for a store is a tenth of a compare-and-swap; but not
- * where hardware changes entries too.
+ * the tree for themselves in short chunks, for a store is a tenth of a compare-and-swap.
  */
 #ifndef S2_ENGINE_OPS_H
 #define S2_ENGINE_OPS_H
@@ -71,14 +70,14 @@ static S2_ALWAYS_INLINE int run_exclusive(const struct s2_fmt *f, struct s2_pt *
 					  struct s2_job *job, struct s2_walker *walker,
 					  struct s2_gather *gather)
 {
-	uint64_t end = job->end, most = (uint64_t)S2_EXCLUSIVE_MOST << f->page_shift;
+	uint64_t most = (uint64_t)S2_EXCLUSIVE_MOST << f->page_shift;
+	uint64_t stop = min_u64(job->end, align_down(job->gpa, most) + most);
 	int ret = S2_STEP_ON;
 
+	s2_exclusive_yield(walker);
 	s2_exclusive_begin(walker);
-	job->end = min_u64(end, align_down(job->gpa, most) + most);
-	while (ret == S2_STEP_ON && job->gpa < job->end)
+	while (ret == S2_STEP_ON && job->gpa < stop)
 		ret = step(f, pt, job, walker, gather, 1);
-	job->end = end;
 	s2_exclusive_end(walker);
 	return ret;
 }
@@ -171,8 +170,7 @@ static S2_ALWAYS_INLINE int engine_pt_range(const struct s2_fmt *f, struct s2_pt
 		*progress = (struct s2_progress){ 0 };
 		return ret ? ret : S2_EINVAL;
 	}
-	if (in_place && size >= (uint64_t)S2_EXCLUSIVE_LEAST << f->page_shift &&
-	    !(pt->cpu.features & S2_CPU_HA))
+	if (in_place && size >= (uint64_t)S2_EXCLUSIVE_LEAST << f->page_shift)
 		return run(f, pt, step, &job, walker, gather, 1, progress);
 	return run(f, pt, step, &job, walker, gather, 0, progress);
 }
@@ -239,10 +237,6 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 	S2_NEAR_FN(name, format, protect, S2_REVISE_PROTECT)                                       \
 	S2_NEAR_FN(name, format, relax, S2_REVISE_RELAX)                                           \
 	S2_NEAR_FN(name, format, age, S2_REVISE_AGE)                                               \
-	static int name##_attr_ok(struct s2_attr attr, uint32_t features)                          \
-	{                                                                                          \
-		return format.attr_ok(attr, features);                                             \
-	}                                                                                          \
 	static int name##_lookup(struct s2_pt *pt, s2_gpa_t gpa, struct s2_walker *walker,         \
 				 struct s2_leaf *leaf)                                             \
 	{                                                                                          \
@@ -274,7 +268,6 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 		.relax = name##_near_relax,                                                        \
 		.age = name##_near_age,                                                            \
 		.split = name##_split,                                                             \
-		.attr_ok = name##_attr_ok,                                                         \
 		.lookup = name##_lookup,                                                           \
 		.audit = name##_audit,                                                             \
 		.free_tables = name##_free,                                                        \

@@ -85,12 +85,11 @@ static S2_ALWAYS_INLINE void reclaim(const struct s2_fmt *f, struct s2_pos *pos,
 			thaw(f, table, table_entries(f)); /* here too */
 			return;
 		}
+		detach(f, at, table, level, 1); /* before anybody can link another one there */
 		/* No leaf is left: one address is enough to drop the table from walk caches. */
 		s2_gather_now(at->gather, at->walker, align_down(gpa, s2_fmt_size(f, level + 1)),
 			      s2_fmt_size(f, 0), S2_LEVEL_ANY, 0);
 		pte_make(f, at, parent, 0);
-		thaw(f, table, 1); /* detach() wants to use it */
-		detach(f, at, table, level);
 	}
 }
 
@@ -106,7 +105,7 @@ static S2_ALWAYS_INLINE int unmap_entry(const struct s2_fmt *f, const struct s2_
 	if (!pte_change_as(f, at, value, 0, PTE_REMOVE))
 		return S2_STEP_ON;
 	if (table)
-		detach(f, at, s2_table_at(at->pt, f->table_hpa(value)), at->level - 1);
+		detach(f, at, s2_table_at(at->pt, f->table_hpa(value)), at->level - 1, 0);
 	else
 		s2_count(&stats->leaves_removed[at->level], 1);
 	job->changed += s2_fmt_size(f, at->level);
@@ -121,7 +120,7 @@ static S2_ALWAYS_INLINE int unmap_edge(const struct s2_fmt *f, const struct s2_p
 	uint64_t size = s2_fmt_size(f, at->level);
 
 	if (!(job->how & S2_UNMAP_WHOLE))
-		return split_leaf(f, at, pos->value);
+		return split_leaf(f, at);
 	/*
 	 * What lies outside the range may be faulted in again at once: this removal must not wait
 	 * for the gather.
@@ -184,13 +183,6 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 	return ret;
 }
 
-/* What engine_revise() is to do with leaves. */
-enum s2_revision {
-	S2_REVISE_PROTECT, /* take the rights job->how */
-	S2_REVISE_RELAX,   /* give them */
-	S2_REVISE_AGE,     /* enum s2_age is job->how */
-};
-
 /* What is found to be done with one leaf, and with all that differ from it in the output only. */
 struct s2_edit {
 	uint64_t flip; /* bits to change */
@@ -198,20 +190,6 @@ struct s2_edit {
 	int whole;     /* it must not be done to more than the range */
 	int syncs;     /* cache maintenance comes with it, so each leaf is looked at by itself */
 };
-
-/* A revision as a number. */
-static S2_ALWAYS_INLINE uint32_t edit_number(enum s2_revision what, unsigned int how)
-{
-	return (uint32_t)what << 16 | how | 1u << 31;
-}
-
-static S2_ALWAYS_INLINE void edit_keep(struct s2_walker *walker, enum s2_revision what,
-				       unsigned int how, uint64_t rest, uint64_t flip)
-{
-	walker->edit = edit_number(what, how);
-	walker->edit_rest = rest;
-	walker->edit_flip = flip;
-}
 
 /* Decides on one leaf. Errors: S2_EINVAL (a right that the memory cannot have). */
 static S2_ALWAYS_INLINE int revise_leaf(const struct s2_fmt *f, const struct s2_at *at,
@@ -266,9 +244,37 @@ static S2_ALWAYS_INLINE void revise_owes(struct s2_gather *gather, enum s2_revis
 }
 
 /*
- * Goes over the leaves of one table: rights and age change, what is mapped does not. Leaves mostly
- * come in runs that differ in their output only: what was decided for one holds for the next.
- * `exclusive`: nobody else changes this tree now (pte_set()).
+ * Does the same to a run of leaves that differ from the first in their output only; returns how
+ * many there were. `store`: plain stores will do (pte_edit()).
+ */
+static S2_ALWAYS_INLINE uint64_t edit_run(const struct s2_fmt *f, uint64_t *entry, uint64_t most,
+					  uint64_t rest, uint64_t flip, int store)
+{
+	uint64_t n = 0, value;
+
+	while (n < most) {
+		value = pte_load(&entry[n]);
+		if (f->leaf_rest(value) != rest)
+			break;
+		if (!flip || pte_edit(&entry[n], value, value ^ flip, store))
+			n++;
+	}
+	return n;
+}
+
+/* Cache maintenance goes with the very leaf that it was done for. */
+static S2_ALWAYS_INLINE uint64_t edit_synced(const struct s2_fmt *f, const struct s2_at *at,
+					     uint64_t value, const struct s2_job *job,
+					     uint64_t flip)
+{
+	map_sync(at, f->leaf_hpa(value, at->level), s2_fmt_size(f, at->level),
+		 f->leaf_attr(value, at->pt->cpu.features), job->how);
+	return pte_edit(at->entry, value, value ^ flip, 0) ? 1 : 0;
+}
+
+/*
+ * Goes over the leaves of one table: rights and age change, what is mapped does not. `exclusive`:
+ * nobody else changes this tree now, save the hardware: it makes old leaves young where it can.
  */
 static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *pt,
 					  struct s2_job *job, struct s2_walker *walker,
@@ -276,57 +282,57 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 					  int exclusive)
 {
 	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
-	uint64_t size, stop, value, rest = 0, next, from = ~0ull, to = 0;
-	struct s2_edit edit = { 0 };
+	struct s2_at *at = &pos.at;
+	uint64_t size, stop, value, rest, part, n, from = ~0ull, to = 0;
+	struct s2_edit edit;
 	int ret = S2_STEP_ON;
 
 	walk(f, pt, job->gpa, 0, 0, &pos);
-	size = s2_fmt_size(f, pos.at.level);
-	stop = min_u64(table_end(f, job->gpa, pos.at.level), job->end);
-	while (job->gpa < stop) {
-		value = pte_load(pos.at.entry);
-		pos.at.gpa = align_down(job->gpa, size);
-		next = min_u64(pos.at.gpa + size, job->end);
-		if (!rest || f->leaf_rest(value) != rest || next - job->gpa != size) {
-			rest = 0;
-			ret = s2_fmt_busy(f, value) ? S2_STEP_BUSY : S2_STEP_ON;
-			if (ret != S2_STEP_ON || f->table(value, pos.at.level))
-				break;
-			if (!f->valid(value)) {
-				job->gpa = next;
-				pos.at.entry++;
-				continue;
-			}
-			ret = revise_leaf(f, &pos.at, value, job, what, &edit);
-			if (ret)
-				break;
-			if (edit.whole && next - job->gpa != size) {
-				ret = split_leaf(f, &pos.at, value);
-				break;
-			}
-			if (edit.syncs)
-				map_sync(&pos.at, f->leaf_hpa(value, pos.at.level), size,
-					 f->leaf_attr(value, pt->cpu.features), job->how);
-			else
-				rest = f->leaf_rest(value);
-			if (rest && (edit.flip || what == S2_REVISE_RELAX))
+	size = s2_fmt_size(f, at->level);
+	stop = min_u64(table_end(f, job->gpa, at->level), job->end);
+	for (; job->gpa < stop; at->entry += n) {
+		value = pte_load(at->entry);
+		at->gpa = align_down(job->gpa, size);
+		part = min_u64(at->gpa + size, job->end) - job->gpa;
+		if (!f->valid(value) && !s2_fmt_busy(f, value)) {
+			job->gpa += part;
+			n = 1;
+			continue;
+		}
+		ret = s2_fmt_busy(f, value) ? S2_STEP_BUSY : S2_STEP_ON;
+		if (ret != S2_STEP_ON || f->table(value, at->level))
+			break;
+		ret = revise_leaf(f, at, value, job, what, &edit);
+		if (ret == S2_STEP_ON && edit.whole && part != size) {
+			ret = split_leaf(f, at);
+			break;
+		}
+		if (ret != S2_STEP_ON)
+			break;
+		rest = f->leaf_rest(value);
+		if (edit.syncs) {
+			n = edit_synced(f, at, value, job, edit.flip);
+		} else {
+			n = edit_run(f, at->entry, part == size ? (stop - job->gpa) / size : 1,
+				     rest, edit.flip,
+				     exclusive &&
+					     (f->young(value) || !(pt->cpu.features & S2_CPU_HA)));
+			if (at->level == 0 && (edit.flip || what == S2_REVISE_RELAX))
 				edit_keep(walker, what, job->how, rest, edit.flip);
 		}
-		if (edit.flip && !pte_edit(pos.at.entry, value, value ^ edit.flip, exclusive))
-			continue;
-		if (edit.flip || what == S2_REVISE_RELAX) {
-			from = min_u64(from, pos.at.gpa);
-			to = pos.at.gpa + size;
+		part = part == size ? n * size : n * part;
+		if (n && (edit.flip || what == S2_REVISE_RELAX)) {
+			from = min_u64(from, at->gpa);
+			to = at->gpa + n * size;
 		}
 		if (edit.counts)
-			job->changed += next - job->gpa;
+			job->changed += part;
 		else if (what != S2_REVISE_PROTECT)
-			job->equal += next - job->gpa;
-		job->gpa = next;
-		pos.at.entry++;
+			job->equal += part;
+		job->gpa += part;
 	}
 	if (from < to)
-		revise_owes(gather, what, job->how, from, to, pos.at.level);
+		revise_owes(gather, what, job->how, from, to, at->level);
 	return ret;
 }
 

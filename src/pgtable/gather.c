@@ -52,10 +52,10 @@ void s2_gather_add_more(struct s2_gather *g, uint64_t gpa, uint64_t size, unsign
 		s2_gather_first(g, g->nranges, gpa, size, level, flags);
 }
 
-/* The smallest leaf that a range may hold, as a shift: a table of 8-byte entries fills a page. */
+/* The smallest leaf that a range may hold, as a shift. */
 static unsigned int leaf_shift(const struct s2_pt *pt, unsigned int level)
 {
-	return pt->page_shift + (level == S2_LEVEL_ANY ? 0 : (pt->page_shift - 3u) * level);
+	return s2_pt_shift(pt, level == S2_LEVEL_ANY ? 0 : level);
 }
 
 static void issue(struct s2_pt *pt, struct s2_walker *walker, const struct s2_tlb_op *ops, size_t n)

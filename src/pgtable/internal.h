@@ -56,7 +56,6 @@ struct s2_pt_ops {
 	 */
 	int (*map_step)(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker,
 			struct s2_gather *gather);
-	int (*attr_ok)(struct s2_attr attr, uint32_t features);
 	int (*lookup)(struct s2_pt *pt, s2_gpa_t gpa, struct s2_walker *walker,
 		      struct s2_leaf *leaf);
 	int (*audit)(struct s2_pt *pt, struct s2_census *census, uint64_t *where);
@@ -77,6 +76,12 @@ extern const struct s2_pt_ops s2_pt_arm64_4k;
 /* Prepares a tree of a given instance: s2_pt_init() for the instances that tests bring along. */
 S2_MUST_CHECK int s2_pt_init_ops(struct s2_pt *pt, const struct s2_pt_config *config,
 				 const struct s2_port *port, const struct s2_pt_ops *ops);
+
+/* Size of a level's leaf, as a shift: a table of 8-byte entries fills one page. */
+static inline unsigned int s2_pt_shift(const struct s2_pt *pt, unsigned int level)
+{
+	return pt->page_shift + (pt->page_shift - 3u) * level;
+}
 
 /* Errors: S2_EALIGN, S2_ERANGE. */
 S2_MUST_CHECK int s2_pt_check_range(const struct s2_pt *pt, uint64_t gpa, uint64_t size);

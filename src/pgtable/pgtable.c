@@ -64,6 +64,12 @@ int s2_pt_init_ops(struct s2_pt *pt, const struct s2_pt_config *config, const st
 	pt->block_level = config->block_level < level ? config->block_level : (uint8_t)level;
 	pt->format = config->format;
 	pt->barrier = port->barrier != NULL;
+	for (unsigned int i = 0; i < S2_MEM_TYPES * 16; i++) {
+		struct s2_attr attr = { .prot = i & 15, .type = (uint8_t)(i / 16) };
+
+		if (f->attr_ok(attr, pt->cpu.features))
+			pt->prots[attr.type] |= (uint16_t)(1u << attr.prot);
+	}
 	ret = s2_table_alloc(pt, pt->root_order, &pt->root);
 	if (ret)
 		pt->ops = NULL;
@@ -97,7 +103,12 @@ int s2_pt_wait(struct s2_walker *walker, struct s2_gather *gather, int ret)
 
 	switch (ret) {
 	case S2_STEP_TABLES:
-		return s2_walker_fill(walker, S2_WALKER_TABLES);
+		ret = s2_walker_fill(walker, S2_WALKER_TABLES);
+		if (ret && gather->chained | gather->ntables) { /* use what waits there to be freed */
+			s2_gather_flush(gather, walker);
+			ret = s2_walker_fill(walker, S2_WALKER_TABLES);
+		}
+		return ret;
 	case S2_STEP_BUSY:
 		s2_count(&walker->stats.busy, 1);
 		pt->port->relax(pt->port->ctx);

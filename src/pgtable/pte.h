@@ -63,22 +63,21 @@ struct s2_at {
 };
 
 /*
- * Other rights or another age, as the caller has found to be allowed without a break. `exclusive`:
- * he holds the tree for himself, and hardware changes nothing (no S2_CPU_HA), so the entry is still
- * `old` and a store is enough. Returns 0 if the entry is not `old` any more.
+ * Other rights or another age, as the caller has found to be allowed without a break. `store`: he
+ * holds the tree for himself, and hardware does not change this entry (it is young, or there is no
+ * S2_CPU_HA), so it is still `old` and a store is enough. Returns 0 if it is not `old` any more.
  */
-static S2_ALWAYS_INLINE int pte_edit(uint64_t *entry, uint64_t old, uint64_t new_entry,
-				     int exclusive)
+static S2_ALWAYS_INLINE int pte_edit(uint64_t *entry, uint64_t old, uint64_t new_entry, int store)
 {
 #ifndef S2_HOOKS
-	if (exclusive) {
+	if (store) {
 		s2_store_relaxed(entry, new_entry);
 		return 1;
 	}
 #endif
 	if (pte_cas(entry, &old, new_entry))
 		return 1;
-	if (exclusive)
+	if (store)
 		__builtin_trap(); /* invariant 10 */
 	return 0;
 }
@@ -174,13 +173,6 @@ static S2_ALWAYS_INLINE int pte_change_as(const struct s2_fmt *f, const struct s
 		break;
 	}
 	return 1;
-}
-
-static S2_ALWAYS_INLINE int pte_change(const struct s2_fmt *f, const struct s2_at *at, uint64_t old,
-				       uint64_t new_entry)
-{
-	return pte_change_as(f, at, old, new_entry,
-			     pte_classify(f, at->pt, at->level, old, new_entry));
 }
 
 #endif

@@ -60,10 +60,25 @@ void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self)
 
 void s2_enter_wait(struct s2_walker *walker)
 {
+	struct s2_pt *pt = walker->pt;
+
+	__atomic_add_fetch(&pt->waiters, 1, __ATOMIC_RELAXED);
 	do {
 		s2_leave(walker);
-		walker->pt->port->relax(walker->pt->port->ctx);
+		pt->port->relax(pt->port->ctx);
 	} while (s2_enter_looking(walker) & S2_EPOCH_EXCLUSIVE);
+	__atomic_sub_fetch(&pt->waiters, 1, __ATOMIC_RELAXED);
+}
+
+/* How often a holder looks whether those who wait for him have come in, before he goes on. */
+#define WAITERS_LOOKS 256
+
+void s2_exclusive_yield(struct s2_walker *walker)
+{
+	struct s2_pt *pt = walker->pt;
+
+	for (int i = 0; i < WAITERS_LOOKS && __atomic_load_n(&pt->waiters, __ATOMIC_RELAXED); i++)
+		pt->port->relax(pt->port->ctx);
 }
 
 void s2_exclusive_begin(struct s2_walker *walker)
@@ -79,7 +94,7 @@ void s2_exclusive_begin(struct s2_walker *walker)
 	}
 	sections_wait(pt, walker);
 	/* No section is entered, so what it does about hints is done here. */
-	walker->epoch = s2_load_seq(&pt->epoch);
+	walker->epoch = S2_EPOCH_NEVER;
 	s2_hints_drop(walker);
 }
 

@@ -51,13 +51,18 @@ static inline uint64_t s2_open(struct s2_walker *walker, const struct s2_pt *pt)
 	return s2_load_seq(&pt->epoch);
 }
 
-/* To look only: entries may be changing, also by somebody who holds the tree for himself. */
+#define S2_EPOCH_NEVER (~0ull)
+
+/*
+ * To look only: entries may be changing, also by somebody who holds the tree for himself. What is
+ * found then leaves no hint behind by which the walker could get in later without noticing him.
+ */
 static inline uint64_t s2_enter_looking(struct s2_walker *walker)
 {
 	uint64_t epoch = s2_open(walker, walker->pt);
 
 	if (epoch != walker->epoch) {
-		walker->epoch = epoch;
+		walker->epoch = epoch & S2_EPOCH_EXCLUSIVE ? S2_EPOCH_NEVER : epoch;
 		s2_hints_drop(walker);
 	}
 	return epoch;
@@ -85,6 +90,8 @@ void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self);
  */
 void s2_exclusive_begin(struct s2_walker *walker);
 void s2_exclusive_end(struct s2_walker *walker);
+/* Between two of them: lets those in who have been waiting, though not for ever. */
+void s2_exclusive_yield(struct s2_walker *walker);
 
 /* Frees the tables in limbo: every section that could be on them has closed. Outside any. */
 void s2_limbo_free(struct s2_walker *walker);

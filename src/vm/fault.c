@@ -23,51 +23,49 @@ enum outcome {
 struct request {
 	uint64_t gpa; /* of the page */
 	enum s2_access access;
-	unsigned int exec; /* the right that execution needs: by the guest's privilege */
-	int permission;    /* a permission fault: the CPU may hold a stale entry */
-	int error;
-	struct s2_leaf leaf; /* MAPPED: where and how large */
+	unsigned int exec;  /* the right that execution needs: by the guest's privilege */
+	int permission;     /* a permission fault: the CPU may hold a stale entry */
+	int error;          /* NO_PAGE */
+	unsigned int level; /* MAPPED: of the leaf */
 };
 
 /* Is the port's answer about hva possible at all? */
 static int page_ok(const struct s2_pt *pt, uint64_t hva, const struct s2_page *page)
 {
 	uint64_t size = page->size, hpa = page->hpa.hpa;
-	struct s2_attr attr = { .prot = page->prot, .type = page->type };
 
-	if (size < 1ull << pt->page_shift || size & (size - 1))
+	if (size >> pt->page_shift == 0 || size & (size - 1))
 		return 0;
 	if ((hva ^ hpa) & (size - 1) || hpa & ((1ull << pt->page_shift) - 1))
 		return 0;
-	if (hpa >> pt->cpu.pa_bits || (hpa | (size - 1)) >> pt->cpu.pa_bits)
+	if ((hpa | (size - 1)) >> pt->cpu.pa_bits)
 		return 0;
-	return pt->ops->attr_ok(attr, pt->cpu.features);
+	return page->type < S2_MEM_TYPES && page->prot < 16 &&
+	       pt->prots[page->type] >> page->prot & 1;
 }
 
 /* Largest block around gpa that the page, the slot and both alignments allow (rows V9, V6). */
-static unsigned int block_level(const struct s2_pt *pt, const struct s2_memslot *slot, uint64_t gpa,
-				const struct s2_page *page)
+static unsigned int block_level(const struct s2_pt *pt, const struct s2_walker *walker,
+				uint64_t gpa, const struct s2_page *page)
 {
 	unsigned int level = pt->block_level;
 
 	for (; level > 0; level--) {
-		uint64_t size = s2_pt_level_size(pt, level), start = gpa & ~(size - 1);
+		uint64_t size = 1ull << s2_pt_shift(pt, level), start = gpa & ~(size - 1);
 
-		if (pt->ops->fmt->leaf_levels >> level & 1 && page->size >= size &&
-		    !((gpa ^ page->hpa.hpa) & (size - 1)) && start >= slot->gpa.gpa &&
-		    start + size - slot->gpa.gpa <= slot->size)
+		if (page->size >= size && pt->ops->fmt->leaf_levels >> level & 1 &&
+		    !((gpa ^ page->hpa.hpa) & (size - 1)) && start >= walker->slot_gpa &&
+		    start + size - walker->slot_gpa <= walker->slot_size)
 			break;
 	}
 	return level;
 }
 
 /* Rights of the new mapping: all that slot and page permit, but execution late if so wished. */
-static uint8_t mapping_prot(const struct s2_vm *vm, const struct s2_memslot *slot,
-			    const struct s2_page *page, enum s2_access access)
+static uint8_t mapping_prot(const struct s2_vm *vm, uint64_t slot_flags, unsigned int prot,
+			    enum s2_access access)
 {
-	unsigned int prot = page->prot;
-
-	if (slot->flags & S2_SLOT_READONLY)
+	if (slot_flags & S2_SLOT_READONLY)
 		prot &= ~(unsigned int)S2_W;
 	if (vm->flags & S2_VM_LAZY_EXEC && access != S2_ACCESS_EXEC)
 		prot &= ~(unsigned int)S2_X;
@@ -78,32 +76,33 @@ static uint8_t mapping_prot(const struct s2_vm *vm, const struct s2_memslot *slo
 #define BUSY_LOOKS 64
 
 /* Makes the entry if what was learnt still holds. Sections open and close here. */
-static int insert(struct s2_vm *vm, struct s2_walker *walker, struct request *rq,
+static int insert(struct s2_vm *vm, struct s2_walker *walker, const struct request *rq,
 		  struct s2_job *job, const struct s2_sample *sample)
 {
 	struct s2_pt *pt = &vm->pt;
-	uint64_t size = job->end - job->gpa;
+	uint64_t gpa = job->gpa, size = job->end - gpa;
 	unsigned int looks = BUSY_LOOKS;
 	struct s2_gather gather;
-	int ret, valid;
+	int ret;
 
 	s2_gather_init(&gather, pt);
 	do {
 		s2_enter(walker);
-		ret = RETRY;
-		valid = s2_vm_sample_valid(vm, rq->gpa & ~(size - 1), size, sample);
-		if (valid)
-			ret = pt->ops->map_step(pt, job, walker, &gather);
-		s2_leave(walker);
-		if (!valid)
+		if (S2_UNLIKELY(!s2_vm_sample_valid(vm, gpa, size, sample))) {
+			s2_leave(walker);
+			ret = RETRY;
 			break;
+		}
+		ret = pt->ops->map_step(pt, job, walker, &gather);
+		s2_leave(walker);
+		if (S2_LIKELY(ret == S2_STEP_ON))
+			continue;
 		if (ret == S2_STEP_TABLES)
 			ret = s2_walker_fill(walker, pt->root_level);
-		if (ret == S2_STEP_BUSY) {
-			s2_count(&walker->stats.busy, 1);
-			pt->port->relax(pt->port->ctx);
-			ret = --looks ? 0 : RETRY;
-		}
+		else if (ret == S2_STEP_BUSY && !--looks)
+			ret = RETRY;
+		else
+			ret = s2_pt_wait(walker, &gather, ret);
 	} while (!ret && job->gpa < job->end);
 	if (rq->permission && job->equal)
 		s2_gather_add(&gather, rq->gpa, 1ull << pt->page_shift, S2_LEVEL_ANY,
@@ -112,59 +111,83 @@ static int insert(struct s2_vm *vm, struct s2_walker *walker, struct request *rq
 	return ret;
 }
 
+/* The slot for this address, in walker->slot_*: mostly the same as the last time. */
+static int find_slot(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa)
+{
+	if (S2_LIKELY(gpa - walker->slot_gpa < walker->slot_size &&
+		      s2_load_acquire(&vm->generation) == walker->slot_generation))
+		return 1;
+	return s2_slot_find(vm, gpa, walker);
+}
+
+/* Only if nothing was happening there is what was (not) found the truth. */
+static int confirm(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa, int outcome,
+		   const struct s2_sample *sample)
+{
+	int valid;
+
+	s2_enter(walker);
+	valid = s2_vm_sample_valid(vm, gpa, 1ull << vm->pt.page_shift, sample);
+	s2_leave(walker);
+	return valid ? outcome : RETRY;
+}
+
+/* Asks the host. Returns 0 or what came of it. */
+static int resolve(struct s2_vm *vm, struct request *rq, uint64_t hva, struct s2_page *page)
+{
+	const struct s2_pt *pt = &vm->pt;
+	int ret;
+
+	page->size = 0;
+	ret = pt->port->resolve(pt->port->ctx, s2_hva(hva), rq->access, page);
+	if (S2_UNLIKELY(ret)) {
+		rq->error = ret;
+		if (ret == S2_EAGAIN)
+			return RETRY;
+		return ret == S2_ENOENT || ret == S2_EPERM || ret == S2_ENOMEM ? NO_PAGE : S2_EPORT;
+	}
+	if (!page_ok(pt, hva, page))
+		return S2_EPORT;
+	rq->error = S2_EPERM;
+	if (rq->access == S2_ACCESS_WRITE && !(page->prot & S2_W))
+		return NO_PAGE;
+	return rq->access == S2_ACCESS_EXEC && !(page->prot & rq->exec) ? NO_EXEC : 0;
+}
+
 static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
 {
 	struct s2_pt *pt = &vm->pt;
-	struct s2_page page = { .size = 0 };
-	struct s2_memslot *found, slot;
 	struct s2_sample sample;
-	struct s2_job job = { 0 };
-	uint64_t size, hva;
-	int ret, valid;
+	struct s2_page page;
+	struct s2_job job;
+	uint64_t size;
+	int ret;
 
 	s2_vm_sample(vm, rq->gpa, &sample);
-	s2_enter(walker);
-	found = s2_slot_lookup(vm, rq->gpa);
-	if (found)
-		slot = *found;
-	valid = s2_vm_sample_valid(vm, rq->gpa, 1ull << pt->page_shift, &sample);
-	s2_leave(walker);
-	if (!valid)
-		return RETRY;
-	if (!found)
-		return NO_SLOT;
-	if (rq->access == S2_ACCESS_WRITE && slot.flags & S2_SLOT_READONLY)
-		return READONLY;
+	if (S2_UNLIKELY(!find_slot(vm, walker, rq->gpa)))
+		return confirm(vm, walker, rq->gpa, NO_SLOT, &sample);
+	if (S2_UNLIKELY(rq->access == S2_ACCESS_WRITE && walker->slot_flags & S2_SLOT_READONLY))
+		return confirm(vm, walker, rq->gpa, READONLY, &sample);
+	ret = resolve(vm, rq, walker->slot_hva + (rq->gpa - walker->slot_gpa), &page);
+	if (S2_UNLIKELY(ret))
+		return ret;
 
-	hva = slot.hva.hva + (rq->gpa - slot.gpa.gpa);
-	ret = pt->port->resolve(pt->port->ctx, s2_hva(hva), rq->access, &page);
-	if (ret == S2_EAGAIN)
-		return RETRY;
-	if (ret ? ret != S2_ENOENT && ret != S2_EPERM && ret != S2_ENOMEM
-		: !page_ok(pt, hva, &page))
-		return S2_EPORT;
-	if (!ret && rq->access == S2_ACCESS_WRITE && !(page.prot & S2_W))
-		ret = S2_EPERM;
-	rq->error = ret;
-	if (ret)
-		return NO_PAGE;
-	if (rq->access == S2_ACCESS_EXEC && !(page.prot & rq->exec))
-		return NO_EXEC;
-
-	rq->leaf.level = (uint8_t)block_level(pt, &slot, rq->gpa, &page);
-	size = s2_pt_level_size(pt, rq->leaf.level);
+	rq->level = block_level(pt, walker, rq->gpa, &page);
+	size = 1ull << s2_pt_shift(pt, rq->level);
 	job.gpa = rq->gpa & ~(size - 1);
 	job.hpa = page.hpa.hpa & ~(size - 1);
 	job.end = job.gpa + size;
-	job.attr.prot = mapping_prot(vm, &slot, &page, rq->access);
+	job.attr.prot = mapping_prot(vm, walker->slot_flags, page.prot, rq->access);
 	job.attr.type = page.type;
+	job.attr.sw = 0;
+	job.attr.pad = 0;
 	job.how = S2_MAP_REPLACE | S2_MAP_WIDEN;
-	rq->leaf.gpa = s2_gpa(job.gpa);
-	rq->leaf.size = size;
+	job.changed = 0;
+	job.equal = 0;
 	ret = insert(vm, walker, rq, &job, &sample);
-	if (ret)
+	if (S2_UNLIKELY(ret))
 		return ret;
-	s2_count(job.changed ? &walker->stats.fault_level[rq->leaf.level]
+	s2_count(job.changed ? &walker->stats.fault_level[rq->level]
 			     : &walker->stats.fault_spurious,
 		 1);
 	return MAPPED;
@@ -176,6 +199,7 @@ static int make_young(struct s2_vm *vm, struct s2_walker *walker, struct request
 	struct s2_pt *pt = &vm->pt;
 	struct s2_progress progress;
 	struct s2_gather gather;
+	struct s2_leaf leaf;
 	int ret;
 
 	s2_gather_init(&gather, pt);
@@ -184,9 +208,10 @@ static int make_young(struct s2_vm *vm, struct s2_walker *walker, struct request
 	s2_gather_flush(&gather, walker);
 	if (ret || !(progress.changed | progress.equal))
 		return RETRY; /* unmapped meanwhile: the guest will fault again, differently */
-	if (s2_pt_lookup(pt, s2_gpa(rq->gpa), walker, &rq->leaf))
+	if (s2_pt_lookup(pt, s2_gpa(rq->gpa), walker, &leaf))
 		return RETRY;
-	s2_count(progress.changed ? &walker->stats.fault_level[rq->leaf.level]
+	rq->level = leaf.level;
+	s2_count(progress.changed ? &walker->stats.fault_level[leaf.level]
 				  : &walker->stats.fault_spurious,
 		 1);
 	return MAPPED;
@@ -201,15 +226,12 @@ static void exit_no_slot(const struct s2_vm *vm, struct s2_exit *exit)
 		exit->reason = exit->walk ? S2_EXIT_ABORT : S2_EXIT_MMIO;
 }
 
+/* All but MAPPED. */
 static void describe_exit(const struct s2_vm *vm, struct s2_walker *walker, int outcome,
 			  const struct request *rq, struct s2_exit *exit)
 {
 	exit->has_slot = outcome != NO_SLOT;
 	switch (outcome) {
-	case MAPPED:
-		exit->reason = S2_EXIT_RESUME;
-		exit->size = rq->leaf.size;
-		break;
 	case RETRY:
 		exit->reason = S2_EXIT_RESUME;
 		s2_count(&walker->stats.fault_retry, 1);
@@ -239,33 +261,42 @@ static void describe_exit(const struct s2_vm *vm, struct s2_walker *walker, int 
 int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *fault,
 	     struct s2_exit *exit)
 {
-	struct request rq = { .access = (enum s2_access)fault->access,
-			      .exec = fault->user ? S2_XU : S2_XP };
+	struct request rq;
 	uint64_t generation;
 	int ret;
 
-	if (fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
-	    fault->gpa.gpa >> vm->pt.ipa_bits)
+	if (S2_UNLIKELY(fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
+			fault->gpa.gpa >> vm->pt.ipa_bits))
 		return S2_EINVAL;
-	*exit = (struct s2_exit){ .access = fault->access,
-				  .walk = fault->walk != 0,
-				  .gpa = fault->gpa };
 	rq.gpa = fault->gpa.gpa & ~((1ull << vm->pt.page_shift) - 1);
+	rq.access = (enum s2_access)fault->access;
+	rq.exec = fault->user ? S2_XU : S2_XP;
 	rq.permission = fault->kind == S2_FAULT_PERMISSION;
 	s2_count(&walker->stats.fault[fault->kind], 1);
-	if (fault->walk)
+	if (S2_UNLIKELY(fault->walk))
 		s2_count(&walker->stats.fault_walk, 1);
 
 	/* A page that had no slot has none until the slots change: the way of every MMIO access. */
 	generation = s2_load_acquire(&vm->generation);
 	if (walker->mmio_page == rq.gpa + 1 && walker->mmio_generation == generation)
 		ret = NO_SLOT;
-	else if (fault->kind == S2_FAULT_ACCESS)
+	else if (S2_UNLIKELY(fault->kind == S2_FAULT_ACCESS))
 		ret = make_young(vm, walker, &rq);
 	else
 		ret = fault_in(vm, walker, &rq);
-	if (ret < 0)
+	if (S2_UNLIKELY(ret < 0))
 		return ret;
+	exit->access = fault->access;
+	exit->walk = fault->walk != 0;
+	exit->gpa = fault->gpa;
+	exit->error = 0;
+	exit->size = 0;
+	if (S2_LIKELY(ret == MAPPED)) {
+		exit->reason = S2_EXIT_RESUME;
+		exit->has_slot = 1;
+		exit->size = 1ull << s2_pt_shift(&vm->pt, rq.level);
+		return 0;
+	}
 	if (ret == NO_SLOT) {
 		walker->mmio_page = rq.gpa + 1;
 		walker->mmio_generation = generation;
@@ -288,7 +319,8 @@ int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s2_access
 		ret = fault_in(vm, walker, &rq);
 		switch (ret) {
 		case MAPPED:
-			next = rq.leaf.gpa.gpa + rq.leaf.size;
+			next = (rq.gpa >> s2_pt_shift(&vm->pt, rq.level)) + 1;
+			next <<= s2_pt_shift(&vm->pt, rq.level);
 			rq.gpa = next < end ? next : end;
 			progress->done = rq.gpa - gpa.gpa;
 			break;

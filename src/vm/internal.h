@@ -26,13 +26,39 @@ struct s2_sample {
 	uint64_t sequence_all;
 };
 
-void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa, struct s2_sample *sample);
+static inline unsigned int s2_bucket_of(uint64_t gpa)
+{
+	return (unsigned int)(gpa >> S2_REGION_SHIFT) & (S2_INVAL_BUCKETS - 1);
+}
 
-/* May what was learnt about [gpa, gpa + size) since the sample be relied on? In a section. */
-int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t gpa, uint64_t size,
-		       const struct s2_sample *sample);
+static inline void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa, struct s2_sample *sample)
+{
+	sample->sequence = s2_load_acquire(&vm->inval[s2_bucket_of(gpa)].sequence);
+	sample->sequence_all = s2_load_acquire(&vm->inval_all.sequence);
+}
 
-/* The slot that holds gpa, or NULL. In a section; the slot lives until it ends. */
-struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa);
+/*
+ * May what was learnt about the leaf of this size (aligned to it) since the sample be relied on? In
+ * a section.
+ */
+static inline int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t gpa, uint64_t size,
+				     const struct s2_sample *sample)
+{
+	const struct s2_inval_bucket *bucket = &vm->inval[s2_bucket_of(gpa)];
+	uint64_t sequence = sample->sequence;
+
+	if (S2_UNLIKELY(size >> S2_REGION_SHIFT > 1)) {
+		bucket = &vm->inval_all;
+		sequence = sample->sequence_all;
+	}
+	return !s2_load_acquire(&bucket->running) && s2_load_acquire(&bucket->sequence) == sequence;
+}
+
+/*
+ * Copies the slot that holds gpa to walker->slot_*, where it stays until the slots change. Returns
+ * whether there is one: there was at a moment during the call; and if not, there was none unless
+ * something of the invalidations says otherwise (sample). Outside any section.
+ */
+int s2_slot_find(const struct s2_vm *vm, uint64_t gpa, struct s2_walker *walker);
 
 #endif

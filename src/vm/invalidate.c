@@ -2,30 +2,6 @@
 /* The host takes memory away: sequences and unmapping. The theory is in internal.h. */
 #include "internal.h"
 
-static unsigned int bucket_of(uint64_t gpa)
-{
-	return (unsigned int)(gpa >> S2_REGION_SHIFT) & (S2_INVAL_BUCKETS - 1);
-}
-
-void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa, struct s2_sample *sample)
-{
-	sample->sequence = s2_load_acquire(&vm->inval[bucket_of(gpa)].sequence);
-	sample->sequence_all = s2_load_acquire(&vm->inval_all.sequence);
-}
-
-int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t gpa, uint64_t size,
-		       const struct s2_sample *sample)
-{
-	const struct s2_inval_bucket *bucket = &vm->inval[bucket_of(gpa)];
-	uint64_t sequence = sample->sequence;
-
-	if (gpa >> S2_REGION_SHIFT != (gpa + size - 1) >> S2_REGION_SHIFT) {
-		bucket = &vm->inval_all;
-		sequence = sample->sequence_all;
-	}
-	return !s2_load_acquire(&bucket->running) && s2_load_acquire(&bucket->sequence) == sequence;
-}
-
 /* Buckets that a range touches, as a bit mask. */
 static uint64_t bucket_mask(uint64_t gpa, uint64_t size)
 {

@@ -21,7 +21,8 @@ static void slot_store(struct s2_memslot **link, struct s2_memslot *slot)
 	__atomic_store_n(link, slot, __ATOMIC_RELEASE);
 }
 
-struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa)
+/* The slot that holds gpa, or NULL. In a section; the slot lives until it ends. */
+static const struct s2_memslot *slot_lookup(const struct s2_vm *vm, uint64_t gpa)
 {
 	struct s2_memslot *const *links = vm->slots, *next, *found = NULL;
 
@@ -32,6 +33,24 @@ struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa)
 		}
 	}
 	return found && gpa - found->gpa.gpa < found->size ? found : NULL;
+}
+
+int s2_slot_find(const struct s2_vm *vm, uint64_t gpa, struct s2_walker *walker)
+{
+	uint64_t generation = s2_load_acquire(&vm->generation);
+	const struct s2_memslot *slot;
+
+	s2_enter(walker);
+	slot = slot_lookup(vm, gpa);
+	if (slot) {
+		walker->slot_gpa = slot->gpa.gpa;
+		walker->slot_size = slot->size;
+		walker->slot_hva = slot->hva.hva;
+		walker->slot_flags = slot->flags;
+		walker->slot_generation = generation & 1 ? 0 : generation;
+	}
+	s2_leave(walker);
+	return slot != NULL;
 }
 
 /* The links that a slot at gpa has to be put into, by height. Under the lock. */
@@ -131,8 +150,10 @@ static int slot_check(struct s2_vm *vm, const struct s2_memslot *slot,
 }
 
 /*
- * The generation ends the walkers' negative MMIO caches. It is odd while a slot is out of the list
- * only to come back: s2_vm_slot_find() must not take that for a hole.
+ * The generation ends what walkers remember of slots and of holes. It is odd while a slot leaves
+ * the list: what is found then is not remembered (s2_slot_find()); and what was remembered before
+ * does not count any more. It stays odd while a slot is out only to come back: s2_vm_slot_find()
+ * must not take that for a hole.
  */
 static void slots_changed(struct s2_vm *vm, unsigned int by)
 {
@@ -155,12 +176,24 @@ int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot)
 	return ret;
 }
 
-/* Takes a linked slot out: nothing of it is mapped, nobody reads it. The caller ends it. */
-static void slot_take_out(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker)
+enum slot_out {
+	SLOT_GONE,
+	SLOT_BACK,
+};
+
+/*
+ * Takes a linked slot out, for good or to come back: nothing of it is mapped, nobody reads it. The
+ * caller ends the invalidation.
+ */
+static void slot_take_out(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker,
+			  enum slot_out out)
 {
 	if (s2_vm_invalidate_begin(vm, slot->gpa, slot->size, walker))
 		__builtin_trap(); /* the range was checked when the slot came */
+	slots_changed(vm, 1);
 	slot_unlink(vm, slot);
+	if (out == SLOT_GONE)
+		slots_changed(vm, 1);
 	s2_synchronize(&vm->pt, walker);
 }
 
@@ -170,8 +203,7 @@ int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *
 
 	s2_lock(&vm->slots_lock, vm->pt.port);
 	if (slot_linked(vm, slot)) {
-		slot_take_out(vm, slot, walker);
-		slots_changed(vm, 2);
+		slot_take_out(vm, slot, walker, SLOT_GONE);
 		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
 		ret = 0;
 	}
@@ -193,8 +225,7 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 		/* Faults in the new range must not see the moment without the slot either. */
 		if (s2_vm_invalidate_begin(vm, to->gpa, to->size, walker))
 			__builtin_trap();
-		slots_changed(vm, 1);
-		slot_take_out(vm, slot, walker);
+		slot_take_out(vm, slot, walker, SLOT_BACK);
 		slot->gpa = to->gpa;
 		slot->hva = to->hva;
 		slot->size = to->size;
@@ -211,13 +242,13 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
 		    struct s2_memslot *copy)
 {
-	struct s2_memslot *slot;
+	const struct s2_memslot *slot;
 	uint64_t generation;
 
 	for (;;) {
 		generation = s2_load_acquire(&vm->generation);
 		s2_enter(walker);
-		slot = s2_slot_lookup(vm, gpa.gpa);
+		slot = slot_lookup(vm, gpa.gpa);
 		if (slot)
 			*copy = *slot;
 		s2_leave(walker);
