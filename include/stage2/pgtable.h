@@ -117,7 +117,8 @@ struct s2_walker {
 	uint64_t *hint[S2_HINTS];    /* plus 1 (0: none); and where it is */
 	/* What was found out for one page mostly holds for the next (src/pgtable/engine_near.h). */
 	uint64_t leaf;      /* a page at address 0 with the attributes ... */
-	uint32_t leaf_attr; /* ... of this number (0: none), which need no cache maintenance */
+	uint32_t leaf_attr; /* ... of this number (0: none), */
+	uint32_t leaf_sync; /* and the cache maintenance that must come first (enum s2_sync_kind) */
 	uint32_t edit;      /* the number of a revision (0: none), and for leaves ... */
 	uint64_t edit_rest; /* ... that are so but for their output ... */
 	uint64_t edit_flip; /* ... the bits that it changes */
@@ -145,12 +146,13 @@ struct s2_walker {
  */
 struct s2_gather {
 	struct s2_pt *pt;
-	uint64_t *chain;  /* detached tables of level 0, linked through their first entries */
-	uint32_t chained; /* how many */
-	uint8_t publish;  /* entries became valid */
-	uint8_t nranges;
-	uint8_t ntables;
-	uint8_t all;                                /* too many ranges: invalidate everything */
+	uint64_t *chain; /* detached tables of level 0, linked through their first entries */
+	uint32_t nranges;
+	uint32_t chained; /* tables in the chain */
+	uint32_t publish; /* entries became valid */
+	uint32_t ntables; /* detached tables of other levels */
+	uint32_t all;     /* too many ranges: invalidate everything */
+	uint32_t pad;
 	struct s2_tlb_op ops[1 + S2_GATHER_RANGES]; /* the first: room for a S2_TLB_PUBLISH */
 	void *tables[S2_GATHER_TABLES];
 	uint8_t table_levels[S2_GATHER_TABLES];

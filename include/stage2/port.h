@@ -106,15 +106,18 @@ struct s2_port {
 	 */
 	void (*cache_sync)(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind);
 
-	/* Called while waiting for another walker to leave: pause, yield or sleep a little. */
+	/*
+	 * Called while waiting for another walker: pause, yield or sleep a little. What tlb() and
+	 * barrier() of others need of this CPU (interrupts) must get through.
+	 */
 	void (*relax)(void *ctx);
 
 	/*
 	 * A full memory barrier on every CPU where somebody may be inside a walker section (an IPI
 	 * to all; membarrier(2) in a Linux process), complete on return. With it, entering a
 	 * section costs no barrier of its own, which pays where that is dear (x86); NULL where it
-	 * is cheap (Arm) or where there is no such thing. Called outside any section, by management
-	 * only, never by a fault on a page; may sleep.
+	 * is cheap (Arm) or where there is no such thing. Called outside any section: by management
+	 * mostly, by a fault only where it frees tables. May sleep.
 	 */
 	void (*barrier)(void *ctx);
 };

@@ -135,6 +135,26 @@ static S2_ALWAYS_INLINE void walk(const struct s2_fmt *f, struct s2_pt *pt, uint
 }
 
 /*
+ * Tables of level 0 that wait to be freed hang together: the first entry of each is busy and says
+ * where the next one is. S2_LINK keeps that apart from plain busy; tables are aligned to more.
+ */
+#define S2_LINK 4ull
+
+static S2_ALWAYS_INLINE uint64_t link_to(const struct s2_fmt *f, const struct s2_pt *pt,
+					 const uint64_t *table)
+{
+	return f->busy | S2_LINK | s2_table_hpa(pt, table);
+}
+
+static S2_ALWAYS_INLINE uint64_t *link_next(const struct s2_fmt *f, const struct s2_pt *pt,
+					    const uint64_t *table)
+{
+	uint64_t link = pte_load(table);
+
+	return link & S2_LINK ? s2_table_at(pt, link & ~(f->busy | S2_LINK)) : NULL;
+}
+
+/*
  * A table was unlinked by the caller: nobody finds it any more, who was there before may still be.
  * A table of level 0 joins the gather's chain: its first entry says busy and where the next one is.
  * (If another thread is just changing that entry, or at other levels, the gather's array has room.)
@@ -145,7 +165,7 @@ static S2_ALWAYS_INLINE void detach(const struct s2_fmt *f, const struct s2_at *
 				    unsigned int level, int frozen)
 {
 	struct s2_gather *g = at->gather;
-	uint64_t link = f->busy | (g->chain ? s2_table_hpa(at->pt, g->chain) : 0);
+	uint64_t link = g->chain ? link_to(f, at->pt, g->chain) : f->busy;
 	uint64_t first = frozen ? f->busy : pte_load(table);
 
 	s2_count(&at->walker->stats.tables_unlinked, 1);
@@ -258,16 +278,19 @@ static S2_ALWAYS_INLINE unsigned int map_sync_kind(const struct s2_pt *pt, struc
 	return kind;
 }
 
+static S2_ALWAYS_INLINE void do_sync(const struct s2_pt *pt, struct s2_walker *walker, uint64_t hpa,
+				     uint64_t size, unsigned int kind)
+{
+	if (!kind)
+		return;
+	pt->port->cache_sync(pt->port->ctx, s2_hpa(hpa), size, kind);
+	s2_count(&walker->stats.cache_sync_bytes, size);
+}
+
 static S2_ALWAYS_INLINE void map_sync(const struct s2_at *at, uint64_t hpa, uint64_t size,
 				      struct s2_attr attr, unsigned int new_prot)
 {
-	const struct s2_port *port = at->pt->port;
-	unsigned int kind = map_sync_kind(at->pt, attr, new_prot);
-
-	if (!kind)
-		return;
-	port->cache_sync(port->ctx, s2_hpa(hpa), size, kind);
-	s2_count(&at->walker->stats.cache_sync_bytes, size);
+	do_sync(at->pt, at->walker, hpa, size, map_sync_kind(at->pt, attr, new_prot));
 }
 
 /* Is this leaf, at this offset, what the job wants there? Age does not count. */
@@ -340,14 +363,19 @@ static S2_ALWAYS_INLINE int map_under_block(const struct s2_fmt *f, const struct
 
 /*
  * Blocks where tables are, as many as stand side by side before `stop`: break all, invalidate once,
- * make all. The job says REPLACE.
+ * make all. But one at a time where memory must be cleaned for it, which is done while the old
+ * mapping still serves the guest. The job says REPLACE.
  */
 static S2_ALWAYS_INLINE int map_over_tables(const struct s2_fmt *f, const struct s2_at *at,
-					    struct s2_job *job, uint64_t stop)
+					    struct s2_job *job, uint64_t stop, unsigned int sync)
 {
-	uint64_t size = s2_fmt_size(f, at->level), n = 0, most = (stop - job->gpa) / size, old;
+	uint64_t size = s2_fmt_size(f, at->level), n = 0, old, leaf;
+	uint64_t most = sync ? 1 : (stop - job->gpa) / size;
 	struct s2_gather *gather = at->gather;
 
+	if (s2_gather_full(gather))
+		return S2_STEP_FLUSH;
+	do_sync(at->pt, at->walker, job->hpa, size, sync);
 	for (; n < most && !s2_gather_full(gather); n++) {
 		old = pte_load(&at->entry[n]);
 		if (!f->table(old, at->level) || !pte_break(f, at, &at->entry[n], old))
@@ -355,23 +383,25 @@ static S2_ALWAYS_INLINE int map_over_tables(const struct s2_fmt *f, const struct
 		detach(f, at, s2_table_at(at->pt, f->table_hpa(old)), at->level - 1, 0);
 	}
 	if (!n)
-		return s2_gather_full(gather) ? S2_STEP_FLUSH : S2_STEP_ON;
+		return S2_STEP_ON;
 	s2_gather_now(gather, at->walker, job->gpa, n * size, S2_LEVEL_ANY, 0);
-	map_sync(at, job->hpa, n * size, job->attr, job->attr.prot);
-	for (uint64_t i = 0; i < n; i++)
-		pte_make(f, at, &at->entry[i],
-			 f->make_leaf(job->hpa + i * size, at->level, job->attr,
-				      at->pt->cpu.features));
+	leaf = f->make_leaf(job->hpa, at->level, job->attr, at->pt->cpu.features);
+	for (uint64_t i = 0; i < n; i++) {
+		pte_make(f, at, &at->entry[i], leaf);
+		leaf = f->leaf_add(leaf, size);
+	}
 	s2_count(&at->walker->stats.leaves_made[at->level], n);
 	map_advance(job, n * size, &job->changed);
 	return S2_STEP_ON;
 }
 
-/* Attributes as a number, never 0, for comparing them as a whole; `pad` must be looked at besides.
- */
+/* Attributes as a number. Of those that can be mapped it is never 0, and tells them apart. */
 static S2_ALWAYS_INLINE uint32_t attr_number(struct s2_attr attr)
 {
-	return 1u << 31 | attr.prot | (uint32_t)attr.type << 8 | (uint32_t)attr.sw << 16;
+	uint32_t number;
+
+	__builtin_memcpy(&number, &attr, sizeof(number));
+	return number;
 }
 
 /* What is done to a leaf that stays where it is. */
@@ -382,7 +412,7 @@ enum s2_revision {
 	S2_REVISE_WIDEN,   /* a map with S2_MAP_WIDEN */
 };
 
-/* A revision as a number, never 0; `how`: rights or age (16 bits), or the attributes' number. */
+/* A revision as a number, never 0; `how`: rights or age (16 bits), or valid attributes' number. */
 static S2_ALWAYS_INLINE uint32_t edit_number(enum s2_revision what, uint32_t how)
 {
 	return 1u << 31 | (uint32_t)what << 24 | how;
@@ -433,7 +463,7 @@ static S2_ALWAYS_INLINE int map_over_leaf(const struct s2_fmt *f, const struct s
 	if (!pte_change_as(f, at, value, leaf, how))
 		return S2_STEP_ON;
 	if (at->level == 0 && how == PTE_RELAX && job->how & S2_MAP_WIDEN &&
-	    walker->leaf_attr == attr_number(job->attr))
+	    walker->leaf_attr == attr_number(job->attr) && !map_sync_kind(at->pt, job->attr, added))
 		edit_keep(walker, S2_REVISE_WIDEN, walker->leaf_attr, f->leaf_rest(value),
 			  value ^ leaf);
 	s2_count(&stats->leaves_removed[at->level], 1);
@@ -449,7 +479,7 @@ static S2_ALWAYS_INLINE int map_over_leaf(const struct s2_fmt *f, const struct s
 static S2_ALWAYS_INLINE int map_way(const struct s2_fmt *f, struct s2_pt *pt, struct s2_job *job,
 				    struct s2_pos *pos, int *ret)
 {
-	unsigned int cap = job->how & S2_MAP_PAGES ? 0 : pt->block_level, want;
+	unsigned int cap = job->cap, want;
 	uint64_t start = job->gpa;
 
 	*ret = S2_STEP_ON;
@@ -475,16 +505,17 @@ static S2_ALWAYS_INLINE int map_way(const struct s2_fmt *f, struct s2_pt *pt, st
 
 /* The first leaf of the job; what it looks like is kept for the next page. */
 static S2_ALWAYS_INLINE uint64_t map_first(const struct s2_fmt *f, const struct s2_at *at,
-					   const struct s2_job *job, unsigned int level)
+					   const struct s2_job *job, unsigned int level,
+					   unsigned int sync)
 {
 	struct s2_walker *walker = at->walker;
 
-	if (level == 0 && !map_sync_kind(at->pt, job->attr, job->attr.prot)) {
-		walker->leaf_attr = attr_number(job->attr);
-		walker->leaf = f->make_leaf(0, 0, job->attr, at->pt->cpu.features);
-		return f->leaf_add(walker->leaf, job->hpa);
-	}
-	return f->make_leaf(job->hpa, level, job->attr, at->pt->cpu.features);
+	if (level)
+		return f->make_leaf(job->hpa, level, job->attr, at->pt->cpu.features);
+	walker->leaf_attr = attr_number(job->attr);
+	walker->leaf_sync = sync;
+	walker->leaf = f->make_leaf(0, 0, job->attr, at->pt->cpu.features);
+	return f->leaf_add(walker->leaf, job->hpa);
 }
 
 /* Loops over the entries of one table as long as the leaves are of this size; *at is the first. */
@@ -493,14 +524,15 @@ static S2_ALWAYS_INLINE int map_leaves(const struct s2_fmt *f, struct s2_at *at,
 {
 	uint64_t size = s2_fmt_size(f, level), start, made = 0;
 	uint64_t stop = min_u64(table_end(f, job->gpa, level), job->end);
-	uint64_t leaf = map_first(f, at, job, level);
+	unsigned int sync = map_sync_kind(at->pt, job->attr, job->attr.prot);
+	uint64_t leaf = map_first(f, at, job, level, sync);
 	struct s2_stats *stats = &at->walker->stats;
 	int ret = S2_STEP_ON;
 
 	for (;;) {
 		start = at->gpa = job->gpa;
 		if (S2_LIKELY(!value)) {
-			map_sync(at, job->hpa, size, job->attr, job->attr.prot);
+			do_sync(at->pt, at->walker, job->hpa, size, sync);
 			if (!pte_cas(at->entry, &value, leaf))
 				continue;
 			made++;
@@ -511,7 +543,7 @@ static S2_ALWAYS_INLINE int map_leaves(const struct s2_fmt *f, struct s2_at *at,
 		} else if (!f->table(value, level)) {
 			ret = map_over_leaf(f, at, value, leaf, job);
 		} else if (job->how & S2_MAP_REPLACE) {
-			ret = map_over_tables(f, at, job, stop);
+			ret = map_over_tables(f, at, job, stop, sync);
 		} else {
 			break;
 		}

@@ -12,20 +12,31 @@ static S2_ALWAYS_INLINE int engine_lookup(const struct s2_fmt *f, struct s2_pt *
 					  struct s2_leaf *leaf)
 {
 	struct s2_pos pos = { .at = { .walker = walker } };
-	uint64_t v;
+	unsigned int level = 0;
+	uint64_t v, *entry;
 
 	if (gpa >> pt->ipa_bits)
 		return S2_ERANGE;
 	(void)s2_enter_looking(walker);
-	walk(f, pt, gpa, 0, 0, &pos);
+	entry = near_entry(f, pt, gpa, walker);
+	if (S2_LIKELY(entry)) {
+		v = pte_load(entry);
+	} else {
+		walk(f, pt, gpa, 0, 0, &pos);
+		v = pos.value;
+		level = pos.at.level;
+	}
 	s2_leave(walker);
-	v = pos.value;
-	*leaf = (struct s2_leaf){ .gpa = s2_gpa(pos.at.gpa),
-				  .size = s2_fmt_size(f, pos.at.level),
-				  .level = (uint8_t)pos.at.level };
-	if (!f->valid(v))
+	leaf->gpa = s2_gpa(align_down(gpa, s2_fmt_size(f, level)));
+	leaf->size = s2_fmt_size(f, level);
+	leaf->level = (uint8_t)level;
+	leaf->young = leaf->pad[0] = leaf->pad[1] = 0;
+	if (!f->valid(v)) {
+		leaf->hpa = s2_hpa(0);
+		leaf->attr = (struct s2_attr){ 0 };
 		return S2_ENOENT;
-	leaf->hpa = s2_hpa(f->leaf_hpa(v, pos.at.level));
+	}
+	leaf->hpa = s2_hpa(f->leaf_hpa(v, level));
 	leaf->attr = f->leaf_attr(v, pt->cpu.features);
 	leaf->young = f->young(v) != 0;
 	return 0;
@@ -98,10 +109,10 @@ static S2_ALWAYS_INLINE void engine_free_chain(const struct s2_fmt *f, struct s2
 					       uint64_t *chain, struct s2_walker *walker)
 {
 	while (chain) {
-		uint64_t next = pte_load(chain) & ~f->busy;
+		uint64_t *next = link_next(f, pt, chain);
 
 		free_leaves(f, pt, chain, walker);
-		chain = next ? s2_table_at(pt, next) : NULL;
+		chain = next;
 	}
 }
 
@@ -109,11 +120,11 @@ static S2_ALWAYS_INLINE void engine_free_chain(const struct s2_fmt *f, struct s2
 static S2_ALWAYS_INLINE void engine_join(const struct s2_fmt *f, const struct s2_pt *pt,
 					 uint64_t *chain, const uint64_t *rest)
 {
-	uint64_t next, busy = f->busy;
+	uint64_t *next, busy = f->busy;
 
-	while ((next = pte_load(chain) & ~f->busy) != 0)
-		chain = s2_table_at(pt, next);
-	if (!pte_cas(chain, &busy, busy | s2_table_hpa(pt, rest)))
+	while ((next = link_next(f, pt, chain)) != NULL)
+		chain = next;
+	if (!pte_cas(chain, &busy, link_to(f, pt, rest)))
 		__builtin_trap(); /* invariant 3 */
 }
 

@@ -45,43 +45,26 @@ static S2_ALWAYS_INLINE uint64_t *near_enter(const struct s2_fmt *f, const struc
 	return entry;
 }
 
-/* What near_put() did: bytes, of each at most one is not 0. */
-struct s2_near {
-	uint64_t changed, equal;
+enum s2_near {
+	S2_NEAR_NOT, /* it takes the long way */
+	S2_NEAR_CHANGED,
+	S2_NEAR_EQUAL, /* was already so */
 };
 
-/*
- * Maps the page to which the attributes that walker->leaf was made for apply, at its entry. Inside
- * a section. Returns whether it did.
- */
-static S2_ALWAYS_INLINE int near_put(const struct s2_fmt *f, uint64_t *entry, uint64_t gpa,
-				     uint64_t leaf, unsigned int flags, struct s2_walker *walker,
-				     struct s2_gather *gather, struct s2_near *did)
+/* Maps a page as walker->leaf says where nothing or just that is. Inside a section. */
+static S2_ALWAYS_INLINE enum s2_near near_put(const struct s2_fmt *f, uint64_t *entry,
+					      uint64_t *value, uint64_t leaf,
+					      struct s2_walker *walker, struct s2_gather *gather)
 {
-	uint64_t page = s2_fmt_size(f, 0), value = pte_load(entry), flip = walker->edit_flip;
-
-	*did = (struct s2_near){ 0 };
-	if (S2_LIKELY(!value && pte_cas(entry, &value, leaf))) {
+	if (S2_LIKELY(!*value && pte_cas(entry, value, leaf))) {
 		s2_count(&walker->stats.leaves_made[0], 1);
 		gather->publish = 1;
-		did->changed = page;
-		return 1;
+		return S2_NEAR_CHANGED;
 	}
-	if (f->make_young(value) == leaf) {
-		s2_count(&walker->stats.lost_races, 1);
-		did->equal = page;
-		return 1;
-	}
-	/* The same page with less rights: a permission fault. */
-	if (!(flags & S2_MAP_WIDEN) || walker->edit_rest != f->leaf_rest(value) ||
-	    walker->edit != edit_number(S2_REVISE_WIDEN, walker->leaf_attr) ||
-	    (value ^ leaf) != f->leaf_rest(value ^ leaf) || !pte_cas(entry, &value, value ^ flip))
-		return 0;
-	s2_count(&walker->stats.leaves_removed[0], 1);
-	s2_count(&walker->stats.leaves_made[0], 1);
-	s2_gather_add(gather, gpa, page, 0, S2_TLB_LEAF | S2_TLB_LOCAL);
-	did->changed = page;
-	return 1;
+	if (f->make_young(*value) != leaf)
+		return S2_NEAR_NOT;
+	s2_count(&walker->stats.lost_races, 1);
+	return S2_NEAR_EQUAL;
 }
 
 static S2_ALWAYS_INLINE void near_progress(const struct s2_fmt *f, uint64_t changed, uint64_t equal,
@@ -97,23 +80,43 @@ static S2_ALWAYS_INLINE int near_map(const struct s2_fmt *f, const struct s2_pt 
 				     unsigned int flags, struct s2_walker *walker,
 				     struct s2_gather *gather, struct s2_progress *progress)
 {
-	uint64_t page = s2_fmt_size(f, 0), *entry;
-	struct s2_near did;
-	int done;
+	uint64_t page = s2_fmt_size(f, 0), *entry, value;
+	enum s2_near did;
 
 	if (S2_UNLIKELY(size != page || (gpa | hpa) & (page - 1) || hpa >> pt->cpu.pa_bits ||
 			flags & ~(unsigned int)(S2_MAP_REPLACE | S2_MAP_WIDEN | S2_MAP_PAGES) ||
-			attr_number(attr) != walker->leaf_attr || attr.pad ||
-			gather->nranges | gather->all))
+			attr_number(attr) != walker->leaf_attr || !walker->leaf_attr ||
+			walker->leaf_sync || gather->nranges | gather->all))
 		return 0;
 	entry = near_enter(f, pt, gpa, walker);
 	if (S2_UNLIKELY(!entry))
 		return 0;
-	done = near_put(f, entry, gpa, f->leaf_add(walker->leaf, hpa), flags, walker, gather, &did);
+	value = pte_load(entry);
+	did = near_put(f, entry, &value, f->leaf_add(walker->leaf, hpa), walker, gather);
 	s2_leave(walker);
-	if (S2_LIKELY(done))
-		near_progress(f, did.changed, did.equal, progress);
-	return done;
+	if (S2_UNLIKELY(did == S2_NEAR_NOT))
+		return 0;
+	near_progress(f, did == S2_NEAR_CHANGED ? page : 0, did == S2_NEAR_EQUAL ? page : 0,
+		      progress);
+	return 1;
+}
+
+/* The same page is mapped with less rights: what a permission fault finds. Inside a section. */
+static S2_ALWAYS_INLINE enum s2_near near_widen(const struct s2_fmt *f, const struct s2_pt *pt,
+						uint64_t *entry, uint64_t value, uint64_t leaf,
+						const struct s2_job *job, struct s2_walker *walker)
+{
+	uint64_t rest = f->leaf_rest(value);
+
+	if (!(job->how & S2_MAP_WIDEN) || walker->edit_rest != rest ||
+	    walker->edit != edit_number(S2_REVISE_WIDEN, walker->leaf_attr) ||
+	    (value ^ leaf) != f->leaf_rest(value ^ leaf) ||
+	    !pte_cas(entry, &value, value ^ walker->edit_flip))
+		return S2_NEAR_NOT;
+	s2_count(&walker->stats.leaves_removed[0], 1);
+	s2_count(&walker->stats.leaves_made[0], 1);
+	s2_tlb_local(pt, walker, job->gpa, s2_fmt_size(f, 0));
+	return S2_NEAR_CHANGED;
 }
 
 /* One step of a map, by the short way if it leads there. Inside a section. */
@@ -121,20 +124,25 @@ static S2_ALWAYS_INLINE int engine_map_near(const struct s2_fmt *f, struct s2_pt
 					    struct s2_job *job, struct s2_walker *walker,
 					    struct s2_gather *gather)
 {
-	uint64_t page = s2_fmt_size(f, 0), *entry;
-	struct s2_near did;
+	uint64_t page = s2_fmt_size(f, 0), *entry = NULL, value, leaf;
+	enum s2_near did;
 
-	if (job->end - job->gpa == page && attr_number(job->attr) == walker->leaf_attr) {
+	if (job->end - job->gpa == page && attr_number(job->attr) == walker->leaf_attr)
 		entry = near_entry(f, pt, job->gpa, walker);
-		if (entry && near_put(f, entry, job->gpa, f->leaf_add(walker->leaf, job->hpa),
-				      job->how, walker, gather, &did)) {
-			job->changed += did.changed;
-			job->equal += did.equal;
-			job->gpa += page;
-			return S2_STEP_ON;
-		}
-	}
-	return engine_map(f, pt, job, walker, gather);
+	if (S2_UNLIKELY(!entry))
+		return engine_map(f, pt, job, walker, gather);
+	leaf = f->leaf_add(walker->leaf, job->hpa);
+	value = pte_load(entry);
+	if (!value)
+		do_sync(pt, walker, job->hpa, page, walker->leaf_sync);
+	did = near_put(f, entry, &value, leaf, walker, gather);
+	if (did == S2_NEAR_NOT)
+		did = near_widen(f, pt, entry, value, leaf, job, walker);
+	if (S2_UNLIKELY(did == S2_NEAR_NOT))
+		return engine_map(f, pt, job, walker, gather);
+	*(did == S2_NEAR_CHANGED ? &job->changed : &job->equal) += page;
+	job->gpa += page;
+	return S2_STEP_ON;
 }
 
 static S2_ALWAYS_INLINE int near_revise(const struct s2_fmt *f, const struct s2_pt *pt,
@@ -145,7 +153,8 @@ static S2_ALWAYS_INLINE int near_revise(const struct s2_fmt *f, const struct s2_
 	uint64_t page = s2_fmt_size(f, 0), *entry, value, flip = walker->edit_flip;
 	int done;
 
-	if (S2_UNLIKELY(size != page || gpa & (page - 1) || edit_number(what, how) != walker->edit))
+	if (S2_UNLIKELY(size != page || gpa & (page - 1) || how >> 16 ||
+			edit_number(what, how) != walker->edit))
 		return 0;
 	entry = near_enter(f, pt, gpa, walker);
 	if (S2_UNLIKELY(!entry))
@@ -156,7 +165,11 @@ static S2_ALWAYS_INLINE int near_revise(const struct s2_fmt *f, const struct s2_
 	s2_leave(walker);
 	if (S2_UNLIKELY(!done))
 		return 0;
-	revise_owes(gather, what, how, gpa, gpa + page, 0);
+	if (what == S2_REVISE_AGE && how == S2_AGE_SET)
+		gather->publish = 1;
+	else
+		s2_gather_page(gather, gpa, page,
+			       S2_TLB_LEAF | (what == S2_REVISE_RELAX ? S2_TLB_LOCAL : 0));
 	near_progress(f, flip ? page : 0, flip ? 0 : page, progress);
 	return 1;
 }

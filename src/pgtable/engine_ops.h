@@ -65,7 +65,22 @@ static S2_ALWAYS_INLINE int step_age(const struct s2_fmt *f, struct s2_pt *pt, s
 	return engine_revise(f, pt, job, walker, gather, S2_REVISE_AGE, exclusive);
 }
 
-/* Steps with the others kept out, until the chunk is done or something has to be waited for. */
+static S2_ALWAYS_INLINE int run_step(const struct s2_fmt *f, struct s2_pt *pt, s2_step *step,
+				     struct s2_job *job, struct s2_walker *walker,
+				     struct s2_gather *gather)
+{
+	int ret;
+
+	s2_enter(walker);
+	ret = step(f, pt, job, walker, gather, 0);
+	s2_leave(walker);
+	return ret;
+}
+
+/*
+ * Steps with the others kept out, until the chunk is done or something has to be waited for; or one
+ * ordinary step if they cannot be kept out just now.
+ */
 static S2_ALWAYS_INLINE int run_exclusive(const struct s2_fmt *f, struct s2_pt *pt, s2_step *step,
 					  struct s2_job *job, struct s2_walker *walker,
 					  struct s2_gather *gather)
@@ -75,7 +90,8 @@ static S2_ALWAYS_INLINE int run_exclusive(const struct s2_fmt *f, struct s2_pt *
 	int ret = S2_STEP_ON;
 
 	s2_exclusive_yield(walker);
-	s2_exclusive_begin(walker);
+	if (!s2_exclusive_begin(walker))
+		return run_step(f, pt, step, job, walker, gather);
 	while (ret == S2_STEP_ON && job->gpa < stop)
 		ret = step(f, pt, job, walker, gather, 1);
 	s2_exclusive_end(walker);
@@ -91,13 +107,10 @@ static S2_ALWAYS_INLINE int run(const struct s2_fmt *f, struct s2_pt *pt, s2_ste
 	int ret;
 
 	do {
-		if (exclusive) {
+		if (exclusive)
 			ret = run_exclusive(f, pt, step, job, walker, gather);
-		} else {
-			s2_enter(walker);
-			ret = step(f, pt, job, walker, gather, 0);
-			s2_leave(walker);
-		}
+		else
+			ret = run_step(f, pt, step, job, walker, gather);
 		if (S2_UNLIKELY(ret != S2_STEP_ON))
 			ret = s2_pt_wait(walker, gather, ret);
 	} while (S2_UNLIKELY(ret == S2_STEP_ON && job->gpa < job->end));
@@ -142,9 +155,12 @@ static S2_ALWAYS_INLINE int engine_pt_map(const struct s2_fmt *f, struct s2_pt *
 					  unsigned int flags, struct s2_walker *walker,
 					  struct s2_gather *gather, struct s2_progress *progress)
 {
-	struct s2_job job = {
-		.gpa = gpa.gpa, .end = gpa.gpa + size, .hpa = hpa.hpa, .attr = attr, .how = flags
-	};
+	struct s2_job job = { .gpa = gpa.gpa,
+			      .end = gpa.gpa + size,
+			      .hpa = hpa.hpa,
+			      .attr = attr,
+			      .how = flags,
+			      .cap = flags & S2_MAP_PAGES ? 0 : pt->block_level };
 	int ret = check_map(f, pt, &job);
 
 	if (S2_UNLIKELY(ret)) {
@@ -173,6 +189,12 @@ static S2_ALWAYS_INLINE int engine_pt_range(const struct s2_fmt *f, struct s2_pt
 	if (in_place && size >= (uint64_t)S2_EXCLUSIVE_LEAST << f->page_shift)
 		return run(f, pt, step, &job, walker, gather, 1, progress);
 	return run(f, pt, step, &job, walker, gather, 0, progress);
+}
+
+/* Rights that come with cache maintenance are not given while the others are kept out. */
+static S2_ALWAYS_INLINE int relax_in_place(const struct s2_pt *pt, unsigned int prot)
+{
+	return !(prot & S2_X) || pt->cpu.features & S2_CPU_DIC || !pt->port->cache_sync;
 }
 
 /* Can rights be taken or given in this way? */
@@ -227,11 +249,11 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 	static int name##_map_step(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker, \
 				   struct s2_gather *gather)                                       \
 	{                                                                                          \
-		return engine_map(&format, pt, job, walker, gather);                               \
+		return engine_map_near(&format, pt, job, walker, gather);                          \
 	}                                                                                          \
 	S2_RANGE_FN(name, format, unmap, 1, 0)                                                     \
 	S2_RANGE_FN(name, format, protect, !(how & S2_R) && check_prot(&format, pt, how), 1)       \
-	S2_RANGE_FN(name, format, relax, check_prot(&format, pt, how), 1)                          \
+	S2_RANGE_FN(name, format, relax, check_prot(&format, pt, how), relax_in_place(pt, how))    \
 	S2_RANGE_FN(name, format, age, how <= S2_AGE_SET, how != S2_AGE_TEST)                      \
 	S2_RANGE_FN(name, format, split, how <= pt->root_level, 0)                                 \
 	S2_NEAR_FN(name, format, protect, S2_REVISE_PROTECT)                                       \

@@ -41,6 +41,7 @@ void s2_gather_add_more(struct s2_gather *g, uint64_t gpa, uint64_t size, unsign
 			continue;
 		if (op->gpa.gpa + op->size == gpa) {
 			op->size += size;
+			op->kind = S2_TLB_RANGE;
 			return;
 		}
 		if (gpa >= op->gpa.gpa && gpa + size <= op->gpa.gpa + op->size)
@@ -49,7 +50,7 @@ void s2_gather_add_more(struct s2_gather *g, uint64_t gpa, uint64_t size, unsign
 	if (g->nranges == S2_GATHER_RANGES)
 		g->all = 1;
 	else
-		s2_gather_first(g, g->nranges, gpa, size, level, flags);
+		s2_gather_put(g, g->nranges, S2_TLB_RANGE, gpa, size, level, flags);
 }
 
 /* The smallest leaf that a range may hold, as a shift. */
@@ -58,7 +59,8 @@ static unsigned int leaf_shift(const struct s2_pt *pt, unsigned int level)
 	return s2_pt_shift(pt, level == S2_LEVEL_ANY ? 0 : level);
 }
 
-static void issue(struct s2_pt *pt, struct s2_walker *walker, const struct s2_tlb_op *ops, size_t n)
+static inline void issue(const struct s2_pt *pt, struct s2_walker *walker,
+			 const struct s2_tlb_op *ops, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		s2_count(&walker->stats.tlb[ops[i].kind], 1);
@@ -69,13 +71,11 @@ static void issue(struct s2_pt *pt, struct s2_walker *walker, const struct s2_tl
 }
 
 /* A range as it stands, or as the one entry that it is. Returns 0 if it takes several entries. */
-static int one_op(const struct s2_pt *pt, struct s2_tlb_op *op)
+static inline int one_op(const struct s2_pt *pt, struct s2_tlb_op *op)
 {
-	unsigned int shift = leaf_shift(pt, op->level);
-
-	if (op->size >> shift == 1)
+	if (op->kind == S2_TLB_RANGE && op->size >> leaf_shift(pt, op->level) == 1)
 		op->kind = S2_TLB_ENTRY;
-	else if (!(pt->cpu.features & S2_CPU_TLB_RANGE))
+	if (op->kind == S2_TLB_RANGE && !(pt->cpu.features & S2_CPU_TLB_RANGE))
 		return 0;
 	if (!(pt->cpu.features & S2_CPU_TLB_LEVEL))
 		op->level = S2_LEVEL_ANY;
@@ -121,7 +121,7 @@ static size_t split_ops(const struct s2_pt *pt, const struct s2_tlb_op *ranges, 
 }
 
 /* Out of line: the operations of single entries take a lot of stack. */
-static S2_NOINLINE void issue_split(struct s2_pt *pt, struct s2_walker *walker, int publish,
+static S2_NOINLINE void issue_split(struct s2_pt *pt, struct s2_walker *walker, uint32_t publish,
 				    const struct s2_tlb_op *ranges, size_t nranges)
 {
 	struct s2_tlb_op ops[1 + S2_GATHER_OPS];
@@ -147,29 +147,27 @@ void s2_gather_now(struct s2_gather *g, struct s2_walker *walker, uint64_t gpa, 
 		issue_split(g->pt, walker, 0, &op, 1);
 }
 
-/* Invalidations, and after them what was made valid becomes visible. */
-static void pay(struct s2_gather *g, struct s2_walker *walker)
+/* Invalidations, and what was made valid becomes visible. */
+static S2_NOINLINE void pay(struct s2_gather *g, struct s2_walker *walker)
 {
 	struct s2_pt *pt = g->pt;
-	size_t first = g->publish ? 0 : 1, end = 1u + g->nranges;
-	int simple = !g->all;
+	size_t end = 1u + g->nranges;
 
-	for (size_t i = 1; i < end && simple; i++)
-		simple = one_op(pt, &g->ops[i]);
+	if (g->publish)
+		g->ops[0] = s2_tlb_publish;
 	if (g->all) {
 		g->ops[1] = (struct s2_tlb_op){ .kind = S2_TLB_ALL,
 						.level = S2_LEVEL_ANY,
 						.page_shift = pt->page_shift };
 		end = 2;
-		simple = 1;
 	}
-	if (!simple) {
-		issue_split(pt, walker, g->publish, &g->ops[1], g->nranges);
-		return;
+	for (size_t i = 1; i < end && !g->all; i++) {
+		if (!one_op(pt, &g->ops[i])) {
+			issue_split(pt, walker, g->publish, &g->ops[1], g->nranges);
+			return;
+		}
 	}
-	if (g->publish)
-		g->ops[0] = s2_tlb_publish;
-	issue(pt, walker, &g->ops[first], end - first);
+	issue(pt, walker, &g->ops[g->publish ? 0 : 1], end - (g->publish ? 0 : 1));
 }
 
 /* Frees what was detached, its invalidations being complete; or leaves a few with the walker. */
@@ -193,19 +191,30 @@ static void retire(struct s2_gather *g, struct s2_walker *walker)
 	g->ntables = 0;
 }
 
-void s2_gather_flush(struct s2_gather *g, struct s2_walker *walker)
+static S2_NOINLINE void flush(struct s2_gather *g, struct s2_walker *walker)
 {
 	struct s2_pt *pt = g->pt;
 
-	if (g->nranges | g->all) {
+	if (g->nranges == 1 && !g->publish && !g->all && one_op(pt, &g->ops[1]))
+		issue(pt, walker, &g->ops[1], 1);
+	else if (g->nranges | g->all | g->publish)
 		pay(g, walker);
-		g->nranges = 0;
-		g->all = 0;
-	} else if (g->publish) { /* after nearly every fault */
-		s2_count(&walker->stats.tlb[S2_TLB_PUBLISH], 1);
-		pt->port->tlb(pt->port->ctx, &s2_tlb_publish, 1);
-	}
 	g->publish = 0;
-	if (S2_UNLIKELY(g->chained | g->ntables))
+	g->nranges = 0;
+	g->all = 0;
+	if (g->chained | g->ntables)
 		retire(g, walker);
+}
+
+void s2_gather_flush(struct s2_gather *g, struct s2_walker *walker)
+{
+	const struct s2_port *port = g->pt->port;
+
+	if (g->nranges | g->all | g->chained | g->ntables) {
+		flush(g, walker);
+	} else if (g->publish) { /* after nearly every fault */
+		g->publish = 0;
+		s2_count(&walker->stats.tlb[S2_TLB_PUBLISH], 1);
+		port->tlb(port->ctx, &s2_tlb_publish, 1);
+	}
 }

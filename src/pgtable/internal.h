@@ -23,6 +23,7 @@ struct s2_job {
 	struct s2_attr attr; /* map */
 	unsigned int how; /* map: enum s2_map_flag; unmap: S2_UNMAP_WHOLE; protect, relax: rights;
 			     age: enum s2_age; split: level */
+	unsigned int cap; /* map: no leaf above this level */
 	uint64_t changed;
 	uint64_t equal;
 };

@@ -104,7 +104,8 @@ int s2_pt_wait(struct s2_walker *walker, struct s2_gather *gather, int ret)
 	switch (ret) {
 	case S2_STEP_TABLES:
 		ret = s2_walker_fill(walker, S2_WALKER_TABLES);
-		if (ret && gather->chained | gather->ntables) { /* use what waits there to be freed */
+		if (ret &&
+		    gather->chained | gather->ntables) { /* use what waits there to be freed */
 			s2_gather_flush(gather, walker);
 			ret = s2_walker_fill(walker, S2_WALKER_TABLES);
 		}

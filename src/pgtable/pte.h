@@ -100,7 +100,7 @@ static S2_ALWAYS_INLINE void pte_make(const struct s2_fmt *f, const struct s2_at
 
 	if (!pte_cas(entry, &busy, new_entry))
 		__builtin_trap(); /* invariant 3: only who broke an entry makes it */
-	at->gather->publish |= f->valid(new_entry) != 0;
+	at->gather->publish |= f->valid(new_entry) ? 1 : 0;
 }
 
 enum pte_change {

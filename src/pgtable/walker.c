@@ -34,28 +34,35 @@ void s2_pt_stats(struct s2_pt *pt, struct s2_stats *stats)
 	s2_unlock_shared(&pt->walkers_lock);
 }
 
-/* Waits until every section of another walker that is open now has been left. */
-static void sections_wait(struct s2_pt *pt, const struct s2_walker *self)
+/*
+ * Waits until every section of another walker that is open now has been left, for so many looks at
+ * most. Returns whether they have. With the list of walkers locked.
+ */
+static int sections_left(struct s2_pt *pt, const struct s2_walker *self, uint64_t looks)
 {
 	uint64_t section;
 
 	if (pt->barrier)
-		pt->port->barrier(pt->port->ctx); /* pairs with s2_enter_looking() */
-	s2_lock_shared(&pt->walkers_lock, pt->port);
+		pt->port->barrier(pt->port->ctx); /* pairs with s2_open() */
 	for (const struct s2_walker *w = pt->walkers; w; w = w->next) {
 		if (w == self)
 			continue;
 		section = s2_load_seq(&w->section);
-		while (section & 1 && s2_load_acquire(&w->section) == section)
+		while (section & 1 && s2_load_acquire(&w->section) == section) {
+			if (!looks--)
+				return 0;
 			pt->port->relax(pt->port->ctx);
+		}
 	}
-	s2_unlock_shared(&pt->walkers_lock);
+	return 1;
 }
 
 void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self)
 {
 	s2_add_seq(&pt->epoch, S2_EPOCH_STEP);
-	sections_wait(pt, self);
+	s2_lock_shared(&pt->walkers_lock, pt->port);
+	(void)sections_left(pt, self, ~0ull);
+	s2_unlock_shared(&pt->walkers_lock);
 }
 
 void s2_enter_wait(struct s2_walker *walker)
@@ -81,21 +88,27 @@ void s2_exclusive_yield(struct s2_walker *walker)
 		pt->port->relax(pt->port->ctx);
 }
 
-void s2_exclusive_begin(struct s2_walker *walker)
+/* Somebody who stays in his section for so long, or does not run, must not keep all others out. */
+#define EXCLUSIVE_LOOKS 1024
+
+int s2_exclusive_begin(struct s2_walker *walker)
 {
 	struct s2_pt *pt = walker->pt;
 	uint64_t epoch = s2_load_seq(&pt->epoch);
+	int held = 0;
 
-	while (epoch & S2_EPOCH_EXCLUSIVE ||
-	       !s2_cas_seq(&pt->epoch, &epoch, epoch + (S2_EPOCH_STEP | S2_EPOCH_EXCLUSIVE))) {
-		if (epoch & S2_EPOCH_EXCLUSIVE)
-			pt->port->relax(pt->port->ctx);
-		epoch = s2_load_seq(&pt->epoch);
+	s2_lock_shared(&pt->walkers_lock, pt->port);
+	if (!(epoch & S2_EPOCH_EXCLUSIVE) &&
+	    s2_cas_seq(&pt->epoch, &epoch, epoch + (S2_EPOCH_STEP | S2_EPOCH_EXCLUSIVE))) {
+		held = sections_left(pt, walker, EXCLUSIVE_LOOKS);
+		if (!held)
+			s2_exclusive_end(walker);
 	}
-	sections_wait(pt, walker);
+	s2_unlock_shared(&pt->walkers_lock);
 	/* No section is entered, so what it does about hints is done here. */
 	walker->epoch = S2_EPOCH_NEVER;
 	s2_hints_drop(walker);
+	return held;
 }
 
 void s2_exclusive_end(struct s2_walker *walker)

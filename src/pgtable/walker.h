@@ -84,11 +84,13 @@ static inline void s2_enter(struct s2_walker *walker)
 void s2_synchronize(struct s2_pt *pt, const struct s2_walker *self);
 
 /*
- * From the return of begin until end nobody else is inside a section, save to look. The holder may
- * change entries by plain stores where hardware does not (pte_set()), a bounded number of them; he
- * must not allocate, synchronize or flush. Outside any section; waits for other holders.
+ * If begin returns nonzero, then until end nobody else is inside a section, save to look: the
+ * holder may change entries by plain stores where hardware does not (pte_edit()), a bounded number
+ * of them; he must not allocate, synchronize or flush. Begin waits for open sections, though not
+ * for long, and not for another holder: it returns 0, and what was to be done goes another way.
+ * Outside any section.
  */
-void s2_exclusive_begin(struct s2_walker *walker);
+S2_MUST_CHECK int s2_exclusive_begin(struct s2_walker *walker);
 void s2_exclusive_end(struct s2_walker *walker);
 /* Between two of them: lets those in who have been waiting, though not for ever. */
 void s2_exclusive_yield(struct s2_walker *walker);

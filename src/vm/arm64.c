@@ -3,6 +3,8 @@
  * registers. */
 #include <stage2/arm64.h>
 
+#include "internal.h"
+
 #define VTCR_RES1      (1ull << 31)
 #define VTCR_HA        (1ull << 21)
 #define VTCR_PS_SHIFT  16
@@ -14,7 +16,6 @@
 
 #define ESR_EC_SHIFT 26
 #define ESR_EC_IABT  0x20
-#define ESR_EC_DABT  0x24
 #define ESR_ISV      (1ull << 24)
 #define ESR_SAS      22
 #define ESR_SSE      (1ull << 21)
@@ -24,6 +25,10 @@
 #define ESR_S1PTW    (1ull << 7)
 #define ESR_WNR      (1ull << 6)
 #define ESR_FSC      0x3f
+
+/* DFSC and IFSC without the level: 1 translation, 2 access flag, 3 permission; as our kinds. */
+#define ESR_FSC_PERMISSION 3
+#define ESR_FSC_KINDS      (S2_FAULT_TRANSLATION << 2 | S2_FAULT_ACCESS << 4 | S2_FAULT_PERMISSION << 6)
 
 uint64_t s2_arm64_vtcr(const struct s2_pt *pt)
 {
@@ -49,38 +54,42 @@ uint64_t s2_arm64_vttbr(const struct s2_pt *pt, uint16_t vmid)
 	return ((uint64_t)(uintptr_t)pt->root - pt->port->table_offset) | (uint64_t)vmid << 48;
 }
 
+/* What the instruction does to the device; stage 2 translated for the access itself. */
+static void decode_mmio(uint64_t esr, struct s2_arm64_mmio *mmio)
+{
+	mmio->isv = 1;
+	mmio->bytes = (uint8_t)(1u << (esr >> ESR_SAS & 3));
+	mmio->sign_extend = (esr & ESR_SSE) != 0;
+	mmio->reg = esr >> ESR_SRT & 31;
+	mmio->wide = (esr & ESR_SF) != 0;
+	mmio->write = (esr & ESR_WNR) != 0;
+}
+
 int s2_arm64_decode_abort(uint64_t esr, uint64_t hpfar, uint64_t far, struct s2_fault *fault,
 			  struct s2_arm64_mmio *mmio)
 {
-	static const uint8_t kinds[4] = { 0xff, S2_FAULT_TRANSLATION, S2_FAULT_ACCESS,
-					  S2_FAULT_PERMISSION };
 	unsigned int ec = (unsigned int)(esr >> ESR_EC_SHIFT) & 0x3f;
-	unsigned int fsc = (unsigned int)esr & ESR_FSC;
-	int walk, write;
+	unsigned int class = (unsigned int)(esr & ESR_FSC) >> 2; /* without the level */
+	unsigned int walk = (unsigned int)(esr / ESR_S1PTW) & 1, data = ec / 4 & 1, access;
 
-	if ((ec != ESR_EC_IABT && ec != ESR_EC_DABT) || fsc >> 4 || kinds[fsc >> 2] == 0xff)
+	if ((ec & ~4u) != ESR_EC_IABT || class - 1 >= 3)
 		return S2_EINVAL;
-	walk = (esr & ESR_S1PTW) != 0;
-	/* Cache maintenance reports WnR although it needs to read only. */
-	write = ec == ESR_EC_DABT && esr & ESR_WNR && !(esr & ESR_CM);
-	if (walk)
-		write = kinds[fsc >> 2] == S2_FAULT_PERMISSION;
-	*fault = (struct s2_fault){ .kind = kinds[fsc >> 2], .walk = (uint8_t)walk };
+	if (S2_UNLIKELY(walk))
+		access = class == ESR_FSC_PERMISSION ? S2_ACCESS_WRITE : S2_ACCESS_READ;
+	else if (!data)
+		access = S2_ACCESS_EXEC;
+	else /* cache maintenance reports WnR although it needs to read only */
+		access = (esr & (ESR_WNR | ESR_CM)) == ESR_WNR ? S2_ACCESS_WRITE : S2_ACCESS_READ;
 	/* HPFAR_EL2.FIPA holds IPA[51:12]; the rest is the same in the virtual address. */
-	fault->gpa = s2_gpa((hpfar >> 4 & 0xffffffffffull) << 12 | (walk ? 0 : far & 0xfff));
-	fault->access = write                        ? S2_ACCESS_WRITE
-			: ec == ESR_EC_IABT && !walk ? S2_ACCESS_EXEC
-						     : S2_ACCESS_READ;
+	fault->gpa.gpa = (hpfar & 0xffffffffff0ull) << 8 | (walk ? 0 : far & 0xfff);
+	fault->access = (uint8_t)access;
+	fault->kind = ESR_FSC_KINDS >> class * 2 & 3;
+	fault->walk = (uint8_t)walk;
+	fault->user = 0;
 	if (mmio) {
 		*mmio = (struct s2_arm64_mmio){ 0 };
-		if (ec == ESR_EC_DABT && !walk && esr & ESR_ISV) {
-			mmio->isv = 1;
-			mmio->bytes = (uint8_t)(1u << (esr >> ESR_SAS & 3));
-			mmio->sign_extend = (esr & ESR_SSE) != 0;
-			mmio->reg = esr >> ESR_SRT & 31;
-			mmio->wide = (esr & ESR_SF) != 0;
-			mmio->write = (esr & ESR_WNR) != 0;
-		}
+		if (data && !walk && esr & ESR_ISV)
+			decode_mmio(esr, mmio);
 	}
 	return 0;
 }

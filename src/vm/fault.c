@@ -30,23 +30,22 @@ struct request {
 };
 
 /* Is the port's answer about hva possible at all? */
-static int page_ok(const struct s2_pt *pt, uint64_t hva, const struct s2_page *page)
+static S2_ALWAYS_INLINE int page_ok(const struct s2_pt *pt, uint64_t hva,
+				    const struct s2_page *page)
 {
-	uint64_t size = page->size, hpa = page->hpa.hpa;
+	uint64_t size = page->size, hpa = page->hpa.hpa, in_page = (1ull << pt->page_shift) - 1;
 
-	if (size >> pt->page_shift == 0 || size & (size - 1))
+	/* Not a page at least, no power of two, not alike in hva and hpa, or an odd address. */
+	if (size <= in_page || size & (size - 1) || (hva ^ hpa) & (size - 1) || hpa & in_page)
 		return 0;
-	if ((hva ^ hpa) & (size - 1) || hpa & ((1ull << pt->page_shift) - 1))
-		return 0;
-	if ((hpa | (size - 1)) >> pt->cpu.pa_bits)
-		return 0;
-	return page->type < S2_MEM_TYPES && page->prot < 16 &&
-	       pt->prots[page->type] >> page->prot & 1;
+	return (hpa | (size - 1)) >> pt->cpu.pa_bits == 0 && page->type < S2_MEM_TYPES &&
+	       page->prot < 16 && pt->prots[page->type] >> page->prot & 1;
 }
 
 /* Largest block around gpa that the page, the slot and both alignments allow (rows V9, V6). */
-static unsigned int block_level(const struct s2_pt *pt, const struct s2_walker *walker,
-				uint64_t gpa, const struct s2_page *page)
+static S2_ALWAYS_INLINE unsigned int block_level(const struct s2_pt *pt,
+						 const struct s2_walker *walker, uint64_t gpa,
+						 const struct s2_page *page)
 {
 	unsigned int level = pt->block_level;
 
@@ -76,8 +75,9 @@ static uint8_t mapping_prot(const struct s2_vm *vm, uint64_t slot_flags, unsigne
 #define BUSY_LOOKS 64
 
 /* Makes the entry if what was learnt still holds. Sections open and close here. */
-static int insert(struct s2_vm *vm, struct s2_walker *walker, const struct request *rq,
-		  struct s2_job *job, const struct s2_sample *sample)
+static S2_ALWAYS_INLINE int insert(struct s2_vm *vm, struct s2_walker *walker,
+				   const struct request *rq, struct s2_job *job,
+				   const struct s2_sample *sample)
 {
 	struct s2_pt *pt = &vm->pt;
 	uint64_t gpa = job->gpa, size = job->end - gpa;
@@ -112,7 +112,8 @@ static int insert(struct s2_vm *vm, struct s2_walker *walker, const struct reque
 }
 
 /* The slot for this address, in walker->slot_*: mostly the same as the last time. */
-static int find_slot(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa)
+static S2_ALWAYS_INLINE int find_slot(const struct s2_vm *vm, struct s2_walker *walker,
+				      uint64_t gpa)
 {
 	if (S2_LIKELY(gpa - walker->slot_gpa < walker->slot_size &&
 		      s2_load_acquire(&vm->generation) == walker->slot_generation))
@@ -120,20 +121,22 @@ static int find_slot(const struct s2_vm *vm, struct s2_walker *walker, uint64_t 
 	return s2_slot_find(vm, gpa, walker);
 }
 
-/* Only if nothing was happening there is what was (not) found the truth. */
-static int confirm(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa, int outcome,
-		   const struct s2_sample *sample)
+/* Only if nothing was happening there since the sample is what was (not) found the truth. */
+static S2_NOINLINE int confirm(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa,
+			       int outcome, uint64_t sequence)
 {
+	struct s2_sample sample = { .sequence = sequence };
 	int valid;
 
 	s2_enter(walker);
-	valid = s2_vm_sample_valid(vm, gpa, 1ull << vm->pt.page_shift, sample);
+	valid = s2_vm_sample_valid(vm, gpa, 1ull << vm->pt.page_shift, &sample);
 	s2_leave(walker);
 	return valid ? outcome : RETRY;
 }
 
 /* Asks the host. Returns 0 or what came of it. */
-static int resolve(struct s2_vm *vm, struct request *rq, uint64_t hva, struct s2_page *page)
+static S2_ALWAYS_INLINE int resolve(struct s2_vm *vm, struct request *rq, uint64_t hva,
+				    struct s2_page *page)
 {
 	const struct s2_pt *pt = &vm->pt;
 	int ret;
@@ -154,7 +157,7 @@ static int resolve(struct s2_vm *vm, struct request *rq, uint64_t hva, struct s2
 	return rq->access == S2_ACCESS_EXEC && !(page->prot & rq->exec) ? NO_EXEC : 0;
 }
 
-static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
 {
 	struct s2_pt *pt = &vm->pt;
 	struct s2_sample sample;
@@ -165,12 +168,12 @@ static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *
 
 	s2_vm_sample(vm, rq->gpa, &sample);
 	if (S2_UNLIKELY(!find_slot(vm, walker, rq->gpa)))
-		return confirm(vm, walker, rq->gpa, NO_SLOT, &sample);
+		return confirm(vm, walker, rq->gpa, NO_SLOT, sample.sequence);
 	if (S2_UNLIKELY(rq->access == S2_ACCESS_WRITE && walker->slot_flags & S2_SLOT_READONLY))
-		return confirm(vm, walker, rq->gpa, READONLY, &sample);
+		return confirm(vm, walker, rq->gpa, READONLY, sample.sequence);
 	ret = resolve(vm, rq, walker->slot_hva + (rq->gpa - walker->slot_gpa), &page);
 	if (S2_UNLIKELY(ret))
-		return ret;
+		return ret < 0 ? ret : confirm(vm, walker, rq->gpa, ret, sample.sequence);
 
 	rq->level = block_level(pt, walker, rq->gpa, &page);
 	size = 1ull << s2_pt_shift(pt, rq->level);
@@ -182,6 +185,7 @@ static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *
 	job.attr.sw = 0;
 	job.attr.pad = 0;
 	job.how = S2_MAP_REPLACE | S2_MAP_WIDEN;
+	job.cap = rq->level;
 	job.changed = 0;
 	job.equal = 0;
 	ret = insert(vm, walker, rq, &job, &sample);
@@ -194,7 +198,8 @@ static int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *
 }
 
 /* An access-flag fault needs no slot and no host: the mapping is there and becomes young again. */
-static int make_young(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa,
+				  unsigned int *level)
 {
 	struct s2_pt *pt = &vm->pt;
 	struct s2_progress progress;
@@ -203,14 +208,14 @@ static int make_young(struct s2_vm *vm, struct s2_walker *walker, struct request
 	int ret;
 
 	s2_gather_init(&gather, pt);
-	ret = s2_pt_age(pt, s2_gpa(rq->gpa), 1ull << pt->page_shift, S2_AGE_SET, walker, &gather,
+	ret = s2_pt_age(pt, s2_gpa(gpa), 1ull << pt->page_shift, S2_AGE_SET, walker, &gather,
 			&progress);
 	s2_gather_flush(&gather, walker);
 	if (ret || !(progress.changed | progress.equal))
 		return RETRY; /* unmapped meanwhile: the guest will fault again, differently */
-	if (s2_pt_lookup(pt, s2_gpa(rq->gpa), walker, &leaf))
+	if (s2_pt_lookup(pt, s2_gpa(gpa), walker, &leaf))
 		return RETRY;
-	rq->level = leaf.level;
+	*level = leaf.level;
 	s2_count(progress.changed ? &walker->stats.fault_level[leaf.level]
 				  : &walker->stats.fault_spurious,
 		 1);
@@ -227,8 +232,8 @@ static void exit_no_slot(const struct s2_vm *vm, struct s2_exit *exit)
 }
 
 /* All but MAPPED. */
-static void describe_exit(const struct s2_vm *vm, struct s2_walker *walker, int outcome,
-			  const struct request *rq, struct s2_exit *exit)
+static S2_NOINLINE void describe_exit(const struct s2_vm *vm, struct s2_walker *walker, int outcome,
+				      int error, struct s2_exit *exit)
 {
 	exit->has_slot = outcome != NO_SLOT;
 	switch (outcome) {
@@ -247,7 +252,7 @@ static void describe_exit(const struct s2_vm *vm, struct s2_walker *walker, int 
 		break;
 	default:
 		exit->reason = S2_EXIT_MEMORY;
-		exit->error = rq->error;
+		exit->error = error;
 		break;
 	}
 	if (exit->reason == S2_EXIT_MMIO)
@@ -262,7 +267,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	     struct s2_exit *exit)
 {
 	struct request rq;
-	uint64_t generation;
+	unsigned int young = 0;
 	int ret;
 
 	if (S2_UNLIKELY(fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
@@ -272,16 +277,18 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	rq.access = (enum s2_access)fault->access;
 	rq.exec = fault->user ? S2_XU : S2_XP;
 	rq.permission = fault->kind == S2_FAULT_PERMISSION;
+	rq.error = 0;
+	rq.level = 0;
 	s2_count(&walker->stats.fault[fault->kind], 1);
 	if (S2_UNLIKELY(fault->walk))
 		s2_count(&walker->stats.fault_walk, 1);
 
 	/* A page that had no slot has none until the slots change: the way of every MMIO access. */
-	generation = s2_load_acquire(&vm->generation);
-	if (walker->mmio_page == rq.gpa + 1 && walker->mmio_generation == generation)
+	if (S2_UNLIKELY(walker->mmio_page == rq.gpa + 1) &&
+	    walker->mmio_generation == s2_load_acquire(&vm->generation))
 		ret = NO_SLOT;
 	else if (S2_UNLIKELY(fault->kind == S2_FAULT_ACCESS))
-		ret = make_young(vm, walker, &rq);
+		ret = make_young(vm, walker, rq.gpa, &young);
 	else
 		ret = fault_in(vm, walker, &rq);
 	if (S2_UNLIKELY(ret < 0))
@@ -294,14 +301,12 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	if (S2_LIKELY(ret == MAPPED)) {
 		exit->reason = S2_EXIT_RESUME;
 		exit->has_slot = 1;
-		exit->size = 1ull << s2_pt_shift(&vm->pt, rq.level);
+		exit->size = 1ull << s2_pt_shift(&vm->pt, rq.level + young);
 		return 0;
 	}
-	if (ret == NO_SLOT) {
+	if (ret == NO_SLOT)
 		walker->mmio_page = rq.gpa + 1;
-		walker->mmio_generation = generation;
-	}
-	describe_exit(vm, walker, ret, &rq, exit);
+	describe_exit(vm, walker, ret, rq.error, exit);
 	return 0;
 }
 

@@ -56,8 +56,8 @@ static inline int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t gpa, uint6
 
 /*
  * Copies the slot that holds gpa to walker->slot_*, where it stays until the slots change. Returns
- * whether there is one: there was at a moment during the call; and if not, there was none unless
- * something of the invalidations says otherwise (sample). Outside any section.
+ * whether there is one: there was at a moment during the call. If not, walker->mmio_generation says
+ * when, and the sample whether to believe it. Outside any section.
  */
 int s2_slot_find(const struct s2_vm *vm, uint64_t gpa, struct s2_walker *walker);
 

@@ -48,6 +48,9 @@ int s2_slot_find(const struct s2_vm *vm, uint64_t gpa, struct s2_walker *walker)
 		walker->slot_hva = slot->hva.hva;
 		walker->slot_flags = slot->flags;
 		walker->slot_generation = generation & 1 ? 0 : generation;
+	} else {
+		walker->mmio_generation = generation;
+		walker->mmio_page = 0; /* another one's, and older perhaps */
 	}
 	s2_leave(walker);
 	return slot != NULL;
