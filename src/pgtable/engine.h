@@ -15,6 +15,7 @@
 #define S2_ENGINE_H
 
 #include "internal.h"
+#include "memo.h"
 #include "pte.h"
 
 /* Where a walk ended: at->entry was `value`; entries passed on the way, by level. */
@@ -393,38 +394,6 @@ static S2_ALWAYS_INLINE int map_over_tables(const struct s2_fmt *f, const struct
 	s2_count(&at->walker->stats.leaves_made[at->level], n);
 	map_advance(job, n * size, &job->changed);
 	return S2_STEP_ON;
-}
-
-/* Attributes as a number. Of those that can be mapped it is never 0, and tells them apart. */
-static S2_ALWAYS_INLINE uint32_t attr_number(struct s2_attr attr)
-{
-	uint32_t number;
-
-	__builtin_memcpy(&number, &attr, sizeof(number));
-	return number;
-}
-
-/* What is done to a leaf that stays where it is. */
-enum s2_revision {
-	S2_REVISE_PROTECT, /* take rights */
-	S2_REVISE_RELAX,   /* give them */
-	S2_REVISE_AGE,     /* enum s2_age */
-	S2_REVISE_WIDEN,   /* a map with S2_MAP_WIDEN */
-};
-
-/* A revision as a number, never 0; `how`: rights or age (16 bits), or valid attributes' number. */
-static S2_ALWAYS_INLINE uint32_t edit_number(enum s2_revision what, uint32_t how)
-{
-	return 1u << 31 | (uint32_t)what << 24 | how;
-}
-
-/* Keeps for engine_near.h what was done to a leaf of level 0. */
-static S2_ALWAYS_INLINE void edit_keep(struct s2_walker *walker, enum s2_revision what,
-				       uint32_t how, uint64_t rest, uint64_t flip)
-{
-	walker->edit = edit_number(what, how);
-	walker->edit_rest = rest;
-	walker->edit_flip = flip;
 }
 
 /*
