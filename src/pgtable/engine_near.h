@@ -124,7 +124,8 @@ static S2_ALWAYS_INLINE int engine_map_near(const struct s2_fmt *f, struct s2_pt
 					    struct s2_job *job, struct s2_walker *walker,
 					    struct s2_gather *gather)
 {
-	uint64_t page = s2_fmt_size(f, 0), *entry = NULL, value, leaf;
+	uint64_t page = s2_fmt_size(f, 0), value, leaf;
+	uint64_t *entry = NULL;
 	enum s2_near did;
 
 	if (job->end - job->gpa == page && attr_number(job->attr) == walker->leaf_attr)

@@ -18,21 +18,19 @@ from common import AARCH64_FLAGS, CORE_FLAGS, core_sources, finish, need, run
 
 PORT = 'a function of the port'
 OPS = 'the one call that chooses the format'
-STEP = 'one call a walker section'
 ALLOWED = {
     'src/pgtable/arm64_4k.c': {
-        's2_pt_arm64_4k_map': PORT,  # cache_sync, where caches are not coherent
-        's2_pt_arm64_4k_relax': PORT,
-        'map_sync': PORT,
+        # cache_sync, where caches are not coherent; a permission fault's local invalidation
+        's2_pt_arm64_4k_map': PORT, 's2_pt_arm64_4k_map_step': PORT,
+        's2_pt_arm64_4k_relax': PORT, 'map_sync': PORT, 'do_sync': PORT,
     },
     'src/pgtable/gather.c': {
-        'issue': PORT,
-        's2_gather_flush': PORT + ', and ' + OPS,
-        's2_gather_now': PORT,
+        'issue': PORT, 'issue_split': PORT, 'pay': PORT, 'flush': PORT + ', and ' + OPS,
+        'retire': OPS, 's2_gather_flush': PORT, 's2_gather_now': PORT,
     },
     'src/pgtable/pgtable.c': {
-        's2_pt_init': PORT, 's2_pt_init_ops': PORT, 's2_pt_fini': PORT + ', and ' + OPS,
-        's2_pt_run': STEP, 'run': STEP, 'check_prot': OPS,
+        's2_pt_init': PORT, 's2_pt_init_ops': PORT + ', and ' + OPS,
+        's2_pt_fini': PORT + ', and ' + OPS, 's2_pt_wait': PORT,
         's2_pt_map': OPS, 's2_pt_unmap': OPS, 's2_pt_protect': OPS, 's2_pt_relax': OPS,
         's2_pt_age': OPS, 's2_pt_split': OPS, 's2_pt_lookup': OPS, 's2_pt_next': OPS,
         's2_pt_audit': OPS,
@@ -41,10 +39,14 @@ ALLOWED = {
         's2_walker_init': PORT, 's2_walker_fini': PORT, 's2_walker_fill': PORT,
         's2_pt_stats': PORT, 's2_synchronize': PORT, 's2_table_alloc': PORT,
         's2_table_free': PORT, 's2_lock': PORT, 's2_lock_shared': PORT,
+        'sections_left': PORT, 's2_enter_wait': PORT, 's2_exclusive_begin': PORT,
+        's2_exclusive_yield': PORT, 's2_limbo_free': OPS, 'drain': OPS,
     },
+    'src/vm/invalidate.c': {'s2_vm_invalidate_begin': OPS},
     'src/vm/fault.c': {
-        'fault_in': PORT + ', and ' + OPS, 'insert': OPS, 'page_ok': OPS,
-        's2_fault': PORT + ', and ' + OPS, 's2_vm_prefault': PORT, 'make_young': OPS,
+        'fault_in': PORT + ', and ' + OPS, 'insert': OPS,
+        's2_fault': PORT + ', and ' + OPS, 's2_vm_prefault': PORT + ', and ' + OPS,
+        'make_young': OPS,
     },
     'src/vm/memslot.c': {
         's2_vm_slot_add': PORT, 's2_vm_slot_del': PORT, 's2_vm_slot_change': PORT,
