@@ -201,7 +201,8 @@ void s2_gather_init(struct s2_gather *gather, struct s2_pt *pt);
  * Issues the invalidations, waits until every walker that could still see a detached table has
  * left, frees the tables. Afterwards the gather is empty and nothing stale is left anywhere. Where
  * the port has a barrier(), which makes waiting dear, up to S2_LIMBO_TABLES - 1 tables stay with
- * the walker, as its stock does, until there are more, or memory or quota run out.
+ * the walker, as its stock does, until there are more, or memory or quota run out for this walker.
+ * (Their leaves are counted as removed when they are freed.)
  */
 void s2_gather_flush(struct s2_gather *gather, struct s2_walker *walker);
 

@@ -131,7 +131,7 @@ enum s2_cpu_feature {
 	S2_CPU_TLB_RANGE = 1u << 2, /* invalidation by range */
 	S2_CPU_TLB_LEVEL = 1u << 3, /* invalidation takes a level hint */
 	S2_CPU_XNX = 1u << 4,       /* execute rights by privilege */
-	S2_CPU_HA = 1u << 5,        /* hardware sets the access flag */
+	S2_CPU_HA = 1u << 5,        /* hardware sets the access flag: a CPU, or a device's MMU */
 };
 
 struct s2_cpu {
