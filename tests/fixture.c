@@ -23,15 +23,19 @@ uint64_t fixture_hpa(unsigned int chunk)
 
 void fixture_up(struct fixture *f, const struct s2_vm_config *config)
 {
-	fixture_up_watch(f, config, SIM_WATCH);
+	const struct sim_config host = { .watch = SIM_WATCH };
+
+	fixture_up_sim(f, config, &host);
 }
 
-void fixture_up_watch(struct fixture *f, const struct s2_vm_config *config, enum sim_watch watch)
+void fixture_up_sim(struct fixture *f, const struct s2_vm_config *config,
+		    const struct sim_config *host)
 {
-	struct sim_config sim = {
-		.seed = 1, .cpu = config->pt.cpu, .chunks = 16, .watch = (uint8_t)watch
-	};
+	struct sim_config sim = *host;
 
+	sim.seed = 1;
+	sim.cpu = config->pt.cpu;
+	sim.chunks = 16;
 	memset(f, 0, sizeof(*f));
 	sim_init(&f->sim, &sim);
 	for (unsigned int i = 0; i < 16; i++)

@@ -36,7 +36,9 @@ struct fixture {
 /* 40 bits of IPA, blocks of 2M, no CPU features; change what the test is about. */
 struct s2_vm_config fixture_config(void);
 void fixture_up(struct fixture *f, const struct s2_vm_config *config);
-void fixture_up_watch(struct fixture *f, const struct s2_vm_config *config, enum sim_watch watch);
+/* The same with a host that is told how to be: seed, CPU and chunks are as ever. */
+void fixture_up_sim(struct fixture *f, const struct s2_vm_config *config,
+		    const struct sim_config *host);
 /* Checks that nothing is stale and nothing leaks. */
 void fixture_down(struct fixture *f);
 

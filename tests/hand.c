@@ -11,14 +11,14 @@ uint64_t *page_entry, *block_entry;
 
 static struct fixture *const f = &hand;
 
-void up_with(uint8_t bbm, uint32_t features)
+void up_sim(const struct sim_config *host)
 {
 	struct s2_vm_config config = fixture_config();
 	struct s2c_leaf leaf;
 
-	config.pt.cpu.bbm = bbm;
-	config.pt.cpu.features = features;
-	fixture_up(f, &config);
+	config.pt.cpu.bbm = host->cpu.bbm;
+	config.pt.cpu.features = host->cpu.features;
+	fixture_up_sim(f, &config, host);
 	assert_int_equal(fixture_map(f, 0, 0x1000, PAGE, S2_RWX, 0), 0);
 	assert_int_equal(fixture_map(f, BLOCK, BLOCK, BLOCK, S2_RWX, 0), 0);
 	sim_walk(&f->sim, 0, &leaf);
@@ -27,6 +27,13 @@ void up_with(uint8_t bbm, uint32_t features)
 	block_entry = sim_entry(&f->sim, leaf.entry);
 	f->sim.keep = 1;
 	assert_int_equal(f->sim.failures, 0);
+}
+
+void up_with(uint8_t bbm, uint32_t features)
+{
+	const struct sim_config host = { .cpu = { .bbm = bbm, .features = features } };
+
+	up_sim(&host);
 }
 
 /* A tree with page 0 mapped to hpa 0x1000, and the block at 2 MiB to hpa 2 MiB. */

@@ -21,6 +21,7 @@ extern uint64_t *page_entry, *block_entry;
 /* A tree with page 0 mapped to hpa 0x1000, and the block at 2 MiB to hpa 2 MiB. */
 void up(uint8_t bbm); /* with FWB and DIC */
 void up_with(uint8_t bbm, uint32_t features);
+void up_sim(const struct sim_config *host);
 void down(void);
 
 /* The first thing found is a violation of this rule. */

@@ -21,25 +21,6 @@ struct teeth {
 	unsigned int n, left;
 };
 
-struct run {
-	const char *part; /* "pt" or "vm" */
-	uint64_t seed;
-	uint64_t rng;
-	uint64_t op;   /* number of the operation under way */
-	uint64_t near; /* where the last operation was */
-	uint32_t fail_of_65536;
-	uint32_t strikes; /* a second walker gets in between */
-	struct sim sim;
-	struct s2_vm vm; /* part "pt" uses only vm.pt */
-	struct s2_walker walker;
-	struct s2_gather gather;
-	struct ref ref;
-	struct s2_pt_config config;
-	const struct test_format *format;
-	struct teeth teeth;
-	char log[RUN_LOG][480];
-};
-
 /* An operation on a tree (random_op.c): drawn, carried out on the engine, on the reference. */
 enum op_kind {
 	OP_MAP,
@@ -58,9 +39,31 @@ struct op {
 	unsigned int how; /* flags, rights, age, level */
 };
 
+struct run {
+	const char *part; /* "pt" or "vm" */
+	uint64_t seed;
+	uint64_t rng;
+	uint64_t op;   /* number of the operation under way */
+	uint64_t near; /* where the last operation was */
+	uint32_t fail_of_65536;
+	uint32_t strikes; /* a second walker gets in between */
+	struct sim sim;
+	struct s2_vm vm; /* part "pt" uses only vm.pt */
+	struct s2_walker walker;
+	struct s2_gather gather;
+	struct ref ref;
+	struct s2_pt_config config;
+	const struct test_format *format;
+	struct teeth teeth;
+	struct op last; /* drawn */
+	char log[RUN_LOG][480];
+};
+
 extern const char *const op_name[OP_KINDS];
 
 void op_draw(struct run *run, struct op *op);
+/* The same again on a page next to where `last` was: what a walker remembers. 0: it is nowhere. */
+int op_draw_again(struct run *run, const struct op *last, struct op *op);
 /* Now and then the next of a series (struct teeth); returns 0 if there is none. */
 int op_draw_teeth(struct run *run, struct op *op);
 uint64_t op_draw_hpa(struct run *run, uint64_t gpa);
@@ -81,6 +84,7 @@ struct strike {
 	struct run *run;
 	const struct owed *owed;
 	struct op op;
+	struct op last; /* the strike before */
 	struct s2_walker walker;
 	struct s2_gather gather;
 	struct s2_progress progress;
@@ -109,6 +113,12 @@ void run_range(struct run *run, uint64_t *gpa, uint64_t *size);
 
 /* Parameters of machine and tree from the seed; then the machine, ready for init. */
 void run_config(struct run *run, struct sim_config *sim);
+
+/*
+ * The walker leaves and comes back. So the tables that wait with it are freed, and with them the
+ * leaves in them are counted.
+ */
+void run_renew(struct run *run, struct s2_walker *walker);
 
 /* What a failing simulation calls: prints how to replay and exits. */
 void run_on_fail(void *ctx, const char *message);

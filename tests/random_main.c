@@ -7,6 +7,7 @@
  * Runs 0, 1, 2... of a seed each have a machine and a tree of other parameters; run n of seed s is
  * run 0 of a seed derived from both, which is what a failure prints.
  */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +35,10 @@ void run_on_fail(void *ctx, const char *message)
 		(unsigned long long)r->seed, (unsigned long long)r->op, message);
 	fprintf(stderr,
 		"%s ipa_bits %u block_level %u bbm %u features 0x%x quota %u reuse %u "
-		"strikes %u\n",
+		"barrier %u strikes %u\n",
 		r->format->name, r->config.ipa_bits, r->config.block_level, r->config.cpu.bbm,
-		r->config.cpu.features, r->config.table_quota, r->sim.config.reuse, r->strikes);
+		r->config.cpu.features, r->config.table_quota, r->sim.config.reuse,
+		r->sim.config.barrier, r->strikes);
 	for (uint64_t op = first; op <= r->op; op++)
 		fprintf(stderr, "  %llu: %s\n", (unsigned long long)op, r->log[op % RUN_LOG]);
 	fprintf(stderr, "replay: random --part %s --runs 1 --seed %llu --ops %llu\n", r->part,
@@ -70,7 +72,8 @@ void run_config(struct run *r, struct sim_config *sim)
 				    .chunks = 128,
 				    .frames = 4096u >> (format->page_shift > 14 ? 2 : 0),
 				    .page_shift = format->page_shift,
-				    .reuse = (uint8_t)run_random(r, 2) };
+				    .reuse = (uint8_t)run_random(r, 2),
+				    .barrier = (uint8_t)run_random(r, 2) };
 }
 
 /* Most ranges are small; a few are larger than a block; very few span a table of them. */
@@ -141,6 +144,28 @@ void run_range(struct run *r, uint64_t *gpa, uint64_t *size)
 	*gpa = r->near = window->gpa + offset;
 }
 
+void run_renew(struct run *r, struct s2_walker *walker)
+{
+	s2_walker_fini(walker);
+	s2_walker_init(walker, &r->vm.pt);
+}
+
+/* The engine trapped, or ran into a red zone: a failure like any other, and the last. */
+static void run_on_signal(int signal)
+{
+	run_on_fail(&run, strsignal(signal));
+}
+
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGTRAP };
+	struct sigaction is, ours = { .sa_handler = run_on_signal };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!sigaction(signals[i], NULL, &is) && is.sa_handler == SIG_DFL)
+			sigaction(signals[i], &ours, NULL); /* a sanitizer knows more */
+}
+
 static void one_run(uint64_t seed, const char *part, uint64_t ops)
 {
 	memset(&run, 0, sizeof(run));
@@ -176,6 +201,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: random [--part pt|vm] [--seed N] [--ops N] [--runs N]\n");
 		return 2;
 	}
+	catch_signals();
 	for (uint64_t n = 0; n < runs; n++)
 		one_run(seed + n * 1000003, part, ops / runs);
 	printf("random %s: seed %llu, %llu operations in %llu runs\n", part,

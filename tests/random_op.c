@@ -44,6 +44,16 @@ static struct s2_attr pick_attr(struct run *run)
 	return attr;
 }
 
+/* More than is done in one go by who keeps the others out. */
+static void op_draw_large(struct run *run, struct op *op)
+{
+	const struct ref_window *window = &run->ref.window[run_random(run, REF_WINDOWS)];
+	uint64_t page = 1ull << run->ref.page_shift;
+
+	op->size = (REF_PAGES / 2 + run_random(run, REF_PAGES / 2)) * page;
+	op->gpa = window->gpa + run_random(run, (window->size - op->size) / page + 1) * page;
+}
+
 void op_draw(struct run *run, struct op *op)
 {
 	static const uint8_t kinds[] = { OP_MAP,   OP_MAP,     OP_MAP,   OP_MAP, OP_UNMAP,
@@ -51,6 +61,10 @@ void op_draw(struct run *run, struct op *op)
 	static const uint8_t rights[] = { S2_W, S2_X, S2_W | S2_X, S2_XP, S2_XU, S2_W | S2_XU };
 	int xnx = (run->config.cpu.features & S2_CPU_XNX) != 0;
 
+	if (run_random(run, 3) == 0 && op_draw_again(run, &run->last, op)) {
+		run->last = *op;
+		return;
+	}
 	memset(op, 0, sizeof(*op));
 	op->kind = kinds[run_random(run, sizeof(kinds))];
 	run_range(run, &op->gpa, &op->size);
@@ -65,6 +79,26 @@ void op_draw(struct run *run, struct op *op)
 		op->how = (unsigned int)run_random(run, 3);
 	if (op->kind == OP_SPLIT)
 		op->how = (unsigned int)run_random(run, run->vm.pt.root_level + 1u);
+	if ((op->kind == OP_PROTECT || op->kind == OP_RELAX || op->kind == OP_AGE) &&
+	    !run_random(run, 1000))
+		op_draw_large(run, op);
+	run->last = *op;
+}
+
+int op_draw_again(struct run *run, const struct op *last, struct op *op)
+{
+	uint64_t page = 1ull << run->ref.page_shift;
+	uint64_t step = run_random(run, 4) ? page : (run_random(run, 33) - 16) * page;
+
+	if (!last->size)
+		return 0;
+	*op = *last;
+	op->gpa += last->size > page ? run_random(run, last->size / page) * page : step;
+	op->size = page;
+	if (ref_window_of(&run->ref, op->gpa) != ref_window_of(&run->ref, last->gpa))
+		return 0;
+	op->hpa += op->gpa - last->gpa;
+	return 1;
 }
 
 int op_draw_teeth(struct run *run, struct op *op)
@@ -72,7 +106,7 @@ int op_draw_teeth(struct run *run, struct op *op)
 	struct teeth *teeth = &run->teeth;
 	const struct ref_window *window = &run->ref.window[run_random(run, REF_WINDOWS)];
 	uint64_t page = 1ull << run->ref.page_shift, block = page << run->ref.stride;
-	unsigned int n = 13 + (unsigned int)run_random(run, 4);
+	unsigned int n = 13 + (unsigned int)run_random(run, run_random(run, 3) ? 4 : 20);
 
 	if (!teeth->left) {
 		if (run_random(run, 4ull << run->ref.stride) || window->size / block < n)

@@ -164,6 +164,14 @@ static void start(struct run *run)
 							  : pt->root_level);
 }
 
+static void compare_all(struct run *run, struct owed *owed, struct strike *strike)
+{
+	flush(run, owed);
+	run_renew(run, &run->walker);
+	run_renew(run, &strike->walker);
+	ref_compare_all(&run->ref, &run->sim, &run->vm.pt, &run->walker);
+}
+
 void random_pt(struct run *run, uint64_t ops)
 {
 	struct owed owed = { .n = 0 };
@@ -175,13 +183,10 @@ void random_pt(struct run *run, uint64_t ops)
 		step(run, &owed, &strike);
 		if (run->op % 16 == 15)
 			ref_tighten(&run->ref, &run->vm.pt, &run->walker);
-		if (run->op % 8192 == 8191) {
-			flush(run, &owed);
-			ref_compare_all(&run->ref, &run->sim, &run->vm.pt, &run->walker);
-		}
+		if (run->op % 8192 == 8191)
+			compare_all(run, &owed, &strike);
 	}
-	flush(run, &owed);
-	ref_compare_all(&run->ref, &run->sim, &run->vm.pt, &run->walker);
+	compare_all(run, &owed, &strike);
 	sim_stop(&run->sim);
 	s2_walker_fini(&run->walker);
 	s2_walker_fini(&strike.walker);

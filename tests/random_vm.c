@@ -62,6 +62,16 @@ static void pick_fault(struct world *w, struct s2_fault *f)
 	uint64_t gpa = pick_gpa(w);
 	const struct ref_page *page = ref_at(&run->ref, gpa);
 
+	/* Next to where the last one was: what a walker remembers. */
+	if (w->again) {
+		w->again--;
+		*f = w->fault;
+		f->gpa.gpa += run_random(run, 3) * world_page(w);
+		if (ref_at(&run->ref, f->gpa.gpa)) {
+			w->fault = *f;
+			return;
+		}
+	}
 	*f = (struct s2_fault){ .gpa = s2_gpa(gpa + run_random(run, world_page(w))) };
 	f->access = (uint8_t)run_random(run, 3);
 	f->user = (uint8_t)run_random(run, 2);
@@ -70,6 +80,8 @@ static void pick_fault(struct world *w, struct s2_fault *f)
 		f->kind = page->young ? S2_FAULT_PERMISSION : S2_FAULT_ACCESS;
 	if (!run_random(run, 8))
 		f->kind = (uint8_t)run_random(run, 3);
+	w->fault = *f;
+	w->again = run_random(run, 8) ? 0 : (unsigned int)run_random(run, 8);
 }
 
 /* An access-flag fault only makes young again what is mapped. */
@@ -344,6 +356,22 @@ static void do_invalidate(struct world *w)
 	w->running_size[i] = size;
 }
 
+/* What was just protected, or aged, is used again: some faults on its first pages come next. */
+static void fault_on_it(struct world *w, const struct ref_op *op, enum s2_fault_kind kind)
+{
+	for (uint64_t gpa = op->gpa; gpa < op->gpa + op->size; gpa += world_page(w)) {
+		const struct ref_page *page = ref_at(&w->run->ref, gpa);
+
+		if (!page->valid || page->level)
+			continue;
+		w->fault = (struct s2_fault){ .gpa = s2_gpa(gpa),
+					      .access = S2_ACCESS_WRITE,
+					      .kind = (uint8_t)kind };
+		w->again = (unsigned int)run_random(w->run, 8);
+		return;
+	}
+}
+
 /* Management on the tree below: write-protection and aging, as a dirty log would do. */
 static void do_tree(struct world *w)
 {
@@ -354,6 +382,16 @@ static void do_tree(struct world *w)
 	int ret, protect = (int)run_random(run, 2);
 
 	run_range(run, &op.gpa, &op.size);
+	if (run_random(run, 2)) { /* where something is mapped */
+		uint64_t gpa = w->fault.gpa.gpa & ~(world_page(w) - 1);
+		uint64_t size = world_page(w) << run_random(run, 6);
+		const struct ref_window *window = ref_window_of(&run->ref, gpa);
+
+		if (window && window == ref_window_of(&run->ref, gpa + size - 1)) {
+			op.gpa = gpa;
+			op.size = size;
+		}
+	}
 	run_log(run, "%s gpa 0x%llx size 0x%llx", protect ? "protect" : "age",
 		(unsigned long long)op.gpa, (unsigned long long)op.size);
 	s2_gather_init(&run->gather, pt);
@@ -377,6 +415,7 @@ static void do_tree(struct world *w)
 	else
 		ref_age(&run->ref, &op, S2_AGE_CLEAR);
 	world_compare(w, op.gpa, op.size);
+	fault_on_it(w, &op, protect ? S2_FAULT_PERMISSION : S2_FAULT_ACCESS);
 }
 
 static void step(struct world *w)
@@ -385,7 +424,7 @@ static void step(struct world *w)
 	uint64_t chunk;
 
 	world_strike_arm(w);
-	if (dice < 70) {
+	if (dice < 70 || w->again) {
 		do_fault(w);
 	} else if (dice < 78) {
 		do_prefault(w);
@@ -405,10 +444,27 @@ static void step(struct world *w)
 	world_strike_settle(w);
 }
 
+/* s2_vm_init() knows released formats only: the same over another tree. */
+static void start_vm(struct world *w)
+{
+	struct run *run = w->run;
+	struct s2_vm_config config = { .pt = { .ipa_bits = 40, .cpu.pa_bits = 48 },
+				       .flags = w->flags };
+	struct sim_config small = { .cpu = config.pt.cpu, .frames = 16 };
+	static struct sim sim;
+
+	sim_init(&sim, &small);
+	if (s2_vm_init(&run->vm, &config, &sim.port))
+		sim_fail(&run->sim, "s2_vm_init() failed");
+	s2_pt_fini(&run->vm.pt);
+	sim_fini(&sim);
+	if (test_format_init(run->format, &run->vm.pt, &run->config, &run->sim.port))
+		sim_fail(&run->sim, "s2_pt_init_ops() failed");
+}
+
 static void start(struct world *w)
 {
 	struct run *run = w->run;
-	struct s2_vm_config config = { 0 };
 	struct sim_config sim;
 
 	run_config(run, &sim);
@@ -418,13 +474,8 @@ static void start(struct world *w)
 	run->sim.on_fail_ctx = run;
 	run->sim.on_resolve = ambush;
 	run->sim.on_resolve_ctx = w;
-	config.pt = (struct s2_pt_config){ .ipa_bits = 40, .cpu.pa_bits = 48 };
-	config.flags = w->flags = (uint32_t)run_random(run, 4);
-	if (s2_vm_init(&run->vm, &config, &run->sim.port))
-		sim_fail(&run->sim, "s2_vm_init() failed");
-	s2_pt_fini(&run->vm.pt); /* it knows released formats only: the same over another tree */
-	if (test_format_init(run->format, &run->vm.pt, &run->config, &run->sim.port))
-		sim_fail(&run->sim, "s2_pt_init_ops() failed");
+	w->flags = (uint32_t)run_random(run, 4);
+	start_vm(w);
 	s2_walker_init(&run->walker, &run->vm.pt);
 	s2_walker_init(&w->host_walker, &run->vm.pt);
 	s2_walker_init(&w->strike.walker, &run->vm.pt);
@@ -440,6 +491,16 @@ static void start(struct world *w)
 			run->sim.chunks[n].error = S2_ENOENT;
 }
 
+static void compare_all(struct world *w)
+{
+	struct run *run = w->run;
+
+	run_renew(run, &run->walker);
+	run_renew(run, &w->host_walker);
+	run_renew(run, &w->strike.walker);
+	ref_compare_all(&run->ref, &run->sim, &run->vm.pt, &run->walker);
+}
+
 void random_vm(struct run *run, uint64_t ops)
 {
 	static struct world world;
@@ -451,9 +512,9 @@ void random_vm(struct run *run, uint64_t ops)
 	for (run->op = 0; run->op < ops; run->op++) {
 		step(w);
 		if (run->op % 8192 == 8191)
-			ref_compare_all(&run->ref, &run->sim, &run->vm.pt, &run->walker);
+			compare_all(w);
 	}
-	ref_compare_all(&run->ref, &run->sim, &run->vm.pt, &run->walker);
+	compare_all(w);
 	sim_stop(&run->sim);
 	s2_walker_fini(&run->walker);
 	s2_walker_fini(&w->host_walker);

@@ -60,8 +60,10 @@ struct world {
 	struct s2_memslot slot[SLOTS];
 	uint8_t used[SLOTS];
 	uint64_t running_gpa[RUNNING], running_size[RUNNING];
-	uint32_t flags;      /* enum s2_vm_flag */
-	unsigned int ambush; /* strike at the next resolve() */
+	uint32_t flags;        /* enum s2_vm_flag */
+	struct s2_fault fault; /* the last one ... */
+	unsigned int again;    /* ... and how many more are like it */
+	unsigned int ambush;   /* strike at the next resolve() */
 	unsigned int struck;
 	struct world_strike strike;
 	uint64_t taken_gpa[TAKEN], taken_size[TAKEN]; /* taken away by this operation */

@@ -100,6 +100,8 @@ static int draw(struct strike *strike, uint64_t gpa)
 	struct op *op = &strike->op;
 
 	op_draw(run, op);
+	if (run_random(run, 3) == 0 && strike->last.size)
+		*op = strike->last;
 	if (!aim(run, struck, op, gpa))
 		return 0;
 	op->hpa = op_draw_hpa(run, op->gpa);
@@ -119,6 +121,7 @@ static void carry_out(void *ctx, uint64_t gpa)
 	const struct op *op = &strike->op;
 	char *log = run->log[run->op % RUN_LOG];
 	size_t length = strlen(log);
+	struct s2_leaf leaf;
 
 	for (int tries = 0; !draw(strike, gpa); tries++)
 		if (tries == 4)
@@ -131,6 +134,11 @@ static void carry_out(void *ctx, uint64_t gpa)
 		 op->attr.type, op->attr.sw, op->how);
 	strike->done = 1;
 	strike->count++;
+	strike->last = *op;
+	/* So it may know the way. */
+	if (run_random(run, 2) &&
+	    s2_pt_lookup(&run->vm.pt, s2_gpa(op->gpa), &strike->walker, &leaf) == S2_ERANGE)
+		sim_fail(&run->sim, "lookup refuses gpa 0x%llx", (unsigned long long)op->gpa);
 	s2_gather_init(&strike->gather, &run->vm.pt);
 	strike->ret = op_on_engine(run, op, &strike->walker, &strike->gather, &strike->progress);
 	s2_gather_flush(&strike->gather, &strike->walker);

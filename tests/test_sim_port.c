@@ -3,6 +3,10 @@
  * The rules of ports/sim itself, those that are the port's contract and not the architecture's, are
  * broken here by hand and must be found by their names, as in test_sim.c.
  */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "hand.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -65,6 +69,45 @@ static void test_written_after_free(void **state)
 }
 #endif
 
+/* Whoever reads this entry: does he die of it? */
+static int deadly(const uint64_t *entry)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		signal(SIGSEGV, SIG_DFL);
+		_exit(__atomic_load_n(entry, __ATOMIC_RELAXED) & 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+static void test_red_zone(void **state)
+{
+	static const struct {
+		unsigned int page_shift, order;
+	} t[] = { { 12, 0 }, { 12, 1 }, { 12, 4 }, { 10, 0 }, { 10, 1 }, { 10, 3 }, { 16, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct sim_config config = { .cpu.pa_bits = 48,
+					     .page_shift = (uint8_t)t[i].page_shift };
+		uint64_t n = 1ull << (t[i].page_shift + t[i].order - 3), *table[3];
+
+		sim_init(&f->sim, &config);
+		for (int j = 0; j < 3; j++) {
+			table[j] = f->sim.port.table_alloc(&f->sim, t[i].order);
+			assert_int_equal((uintptr_t)table[j] & (n * 8 - 1), 0);
+			assert_false(deadly(&table[j][n - 1]));
+			assert_true(deadly(&table[j][n]));
+		}
+		for (int j = 0; j < 3; j++)
+			f->sim.port.table_free(&f->sim, table[j], t[i].order);
+		sim_fini(&f->sim);
+	}
+}
+
 static void test_links(void **state)
 {
 	struct sim_leaf leaf;
@@ -98,6 +141,7 @@ static void test_port_contract(void **state)
 		{ S2_TLB_ENTRY, 0, 12, PAGE },
 		{ S2_TLB_ENTRY, 3, 0, PAGE }, /* the root is at level 2 */
 	};
+	const struct sim_config barrier = { .cpu.features = S2_CPU_FWB | S2_CPU_DIC, .barrier = 1 };
 	struct s2_walker inside = { .section = 1 };
 	struct s2_page page;
 
@@ -109,6 +153,10 @@ static void test_port_contract(void **state)
 	up(0);
 	sim_thread(0, &inside);
 	(void)f->sim.port.resolve(&f->sim, s2_hva(SIM_HVA_BASE), S2_ACCESS_READ, &page);
+	found("port-section");
+	up_sim(&barrier);
+	sim_thread(0, &inside);
+	f->sim.port.barrier(&f->sim);
 	found("port-section");
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
 		up(0);
@@ -163,6 +211,7 @@ int main(void)
 #ifndef ADDRESS_SANITIZED
 		cmocka_unit_test(test_written_after_free),
 #endif
+		cmocka_unit_test(test_red_zone),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_port_contract),
 		cmocka_unit_test(test_registers),

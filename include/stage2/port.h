@@ -117,8 +117,8 @@ struct s2_port {
 	 * to all; membarrier(2) in a Linux process), complete on return. With it, entering a
 	 * section costs no barrier of its own, which pays where that is dear (x86); NULL where it
 	 * is cheap (Arm) or where there is no such thing. Called outside any section: by management
-	 * mostly, by a fault only where it frees tables. May sleep. A thread that it shall reach must
-	 * be known to it before it calls s2_walker_init().
+	 * mostly, by a fault only where it frees tables. May sleep. A thread that it shall reach
+	 * must be known to it before it calls s2_walker_init().
 	 */
 	void (*barrier)(void *ctx);
 };

@@ -431,8 +431,9 @@ static S2_ALWAYS_INLINE int map_over_leaf(const struct s2_fmt *f, const struct s
 	how = pte_classify(f, at->pt, at->level, value, leaf);
 	if (!pte_change_as(f, at, value, leaf, how))
 		return S2_STEP_ON;
-	if (at->level == 0 && how == PTE_RELAX && job->how & S2_MAP_WIDEN &&
-	    walker->leaf_attr == attr_number(job->attr) && !map_sync_kind(at->pt, job->attr, added))
+	if (at->level < S2_HINTS && how == PTE_RELAX && job->how & S2_MAP_WIDEN &&
+	    walker->leaf_attr == leaf_number(job->attr, at->level) &&
+	    !map_sync_kind(at->pt, job->attr, added))
 		edit_keep(walker, S2_REVISE_WIDEN, walker->leaf_attr, f->leaf_rest(value),
 			  value ^ leaf);
 	s2_count(&stats->leaves_removed[at->level], 1);
@@ -472,18 +473,18 @@ static S2_ALWAYS_INLINE int map_way(const struct s2_fmt *f, struct s2_pt *pt, st
 	}
 }
 
-/* The first leaf of the job; what it looks like is kept for the next page. */
+/* The first leaf of the job; what it looks like is kept for the next one. */
 static S2_ALWAYS_INLINE uint64_t map_first(const struct s2_fmt *f, const struct s2_at *at,
 					   const struct s2_job *job, unsigned int level,
 					   unsigned int sync)
 {
 	struct s2_walker *walker = at->walker;
 
-	if (level)
+	if (level >= S2_HINTS)
 		return f->make_leaf(job->hpa, level, job->attr, at->pt->cpu.features);
-	walker->leaf_attr = attr_number(job->attr);
+	walker->leaf_attr = leaf_number(job->attr, level);
 	walker->leaf_sync = sync;
-	walker->leaf = f->make_leaf(0, 0, job->attr, at->pt->cpu.features);
+	walker->leaf = f->make_leaf(0, level, job->attr, at->pt->cpu.features);
 	return f->leaf_add(walker->leaf, job->hpa);
 }
 

@@ -31,6 +31,15 @@ static S2_ALWAYS_INLINE uint64_t *near_entry(const struct s2_fmt *f, const struc
 	return walker->hint[0] + table_index(f, gpa, 0);
 }
 
+/* The entry at level 1, whatever it is, or NULL: leaf_number() knows no higher level. */
+static S2_ALWAYS_INLINE uint64_t *near_block(const struct s2_fmt *f, uint64_t gpa,
+					     const struct s2_walker *walker)
+{
+	if (walker->hint_gpa[1] != (align_down(gpa, s2_fmt_size(f, 2)) | 1))
+		return NULL;
+	return walker->hint[1] + table_index(f, gpa, 1);
+}
+
 /* Enters a section and returns the entry of the page; or NULL, and no section. */
 static S2_ALWAYS_INLINE uint64_t *near_enter(const struct s2_fmt *f, const struct s2_pt *pt,
 					     uint64_t gpa, struct s2_walker *walker)
@@ -51,13 +60,13 @@ enum s2_near {
 	S2_NEAR_EQUAL, /* was already so */
 };
 
-/* Maps a page as walker->leaf says where nothing or just that is. Inside a section. */
+/* Maps a leaf as walker->leaf says where nothing or just that is. Inside a section. */
 static S2_ALWAYS_INLINE enum s2_near near_put(const struct s2_fmt *f, uint64_t *entry,
-					      uint64_t *value, uint64_t leaf,
+					      uint64_t *value, uint64_t leaf, unsigned int level,
 					      struct s2_walker *walker, struct s2_gather *gather)
 {
 	if (S2_LIKELY(!*value && pte_cas(entry, value, leaf))) {
-		s2_count(&walker->stats.leaves_made[0], 1);
+		s2_count(&walker->stats.leaves_made[level], 1);
 		gather->publish = 1;
 		return S2_NEAR_CHANGED;
 	}
@@ -92,7 +101,7 @@ static S2_ALWAYS_INLINE int near_map(const struct s2_fmt *f, const struct s2_pt 
 	if (S2_UNLIKELY(!entry))
 		return 0;
 	value = pte_load(entry);
-	did = near_put(f, entry, &value, f->leaf_add(walker->leaf, hpa), walker, gather);
+	did = near_put(f, entry, &value, f->leaf_add(walker->leaf, hpa), 0, walker, gather);
 	s2_leave(walker);
 	if (S2_UNLIKELY(did == S2_NEAR_NOT))
 		return 0;
@@ -101,7 +110,7 @@ static S2_ALWAYS_INLINE int near_map(const struct s2_fmt *f, const struct s2_pt 
 	return 1;
 }
 
-/* The same page is mapped with less rights: what a permission fault finds. Inside a section. */
+/* The same leaf is there with less rights: what a permission fault finds. Inside a section. */
 static S2_ALWAYS_INLINE enum s2_near near_widen(const struct s2_fmt *f, const struct s2_pt *pt,
 						uint64_t *entry, uint64_t value, uint64_t leaf,
 						const struct s2_job *job, struct s2_walker *walker)
@@ -113,36 +122,37 @@ static S2_ALWAYS_INLINE enum s2_near near_widen(const struct s2_fmt *f, const st
 	    (value ^ leaf) != f->leaf_rest(value ^ leaf) ||
 	    !pte_cas(entry, &value, value ^ walker->edit_flip))
 		return S2_NEAR_NOT;
-	s2_count(&walker->stats.leaves_removed[0], 1);
-	s2_count(&walker->stats.leaves_made[0], 1);
-	s2_tlb_local(pt, walker, job->gpa, s2_fmt_size(f, 0));
+	s2_count(&walker->stats.leaves_removed[job->cap], 1);
+	s2_count(&walker->stats.leaves_made[job->cap], 1);
+	s2_tlb_local(pt, walker, job->gpa, s2_fmt_size(f, job->cap), job->cap);
 	return S2_NEAR_CHANGED;
 }
 
-/* One step of a map, by the short way if it leads there. Inside a section. */
+/* One step of a map, by the short way if it leads there: a page, or a block. Inside a section. */
 static S2_ALWAYS_INLINE int engine_map_near(const struct s2_fmt *f, struct s2_pt *pt,
 					    struct s2_job *job, struct s2_walker *walker,
 					    struct s2_gather *gather)
 {
-	uint64_t page = s2_fmt_size(f, 0), value, leaf;
+	uint64_t size = s2_fmt_size(f, job->cap), value, leaf;
 	uint64_t *entry = NULL;
 	enum s2_near did;
 
-	if (job->end - job->gpa == page && attr_number(job->attr) == walker->leaf_attr)
-		entry = near_entry(f, pt, job->gpa, walker);
+	if (job->end - job->gpa == size && leaf_number(job->attr, job->cap) == walker->leaf_attr)
+		entry = job->cap ? near_block(f, job->gpa, walker)
+				 : near_entry(f, pt, job->gpa, walker);
 	if (S2_UNLIKELY(!entry))
 		return engine_map(f, pt, job, walker, gather);
 	leaf = f->leaf_add(walker->leaf, job->hpa);
 	value = pte_load(entry);
 	if (!value)
-		do_sync(pt, walker, job->hpa, page, walker->leaf_sync);
-	did = near_put(f, entry, &value, leaf, walker, gather);
+		do_sync(pt, walker, job->hpa, size, walker->leaf_sync);
+	did = near_put(f, entry, &value, leaf, job->cap, walker, gather);
 	if (did == S2_NEAR_NOT)
 		did = near_widen(f, pt, entry, value, leaf, job, walker);
 	if (S2_UNLIKELY(did == S2_NEAR_NOT))
 		return engine_map(f, pt, job, walker, gather);
-	*(did == S2_NEAR_CHANGED ? &job->changed : &job->equal) += page;
-	job->gpa += page;
+	*(did == S2_NEAR_CHANGED ? &job->changed : &job->equal) += size;
+	job->gpa += size;
 	return S2_STEP_ON;
 }
 

@@ -74,15 +74,16 @@ static inline void s2_gather_table(struct s2_gather *g, void *table, unsigned in
 }
 
 /*
- * Rights of one page were widened: this CPU forgets what it knew, at once. That takes less than to
+ * Rights of one leaf were widened: this CPU forgets what it knew, at once. That takes less than to
  * owe it, and who asks for it is about to use the page.
  */
 static inline void s2_tlb_local(const struct s2_pt *pt, struct s2_walker *walker, uint64_t gpa,
-				uint64_t size)
+				uint64_t size, unsigned int level)
 {
 	struct s2_tlb_op op = { .kind = S2_TLB_ENTRY,
 				.flags = S2_TLB_LEAF | S2_TLB_LOCAL,
-				.level = pt->cpu.features & S2_CPU_TLB_LEVEL ? 0 : S2_LEVEL_ANY,
+				.level = pt->cpu.features & S2_CPU_TLB_LEVEL ? (uint8_t)level
+									     : S2_LEVEL_ANY,
 				.page_shift = pt->page_shift,
 				.gpa = { gpa },
 				.size = size };
