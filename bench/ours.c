@@ -195,13 +195,14 @@ static inline uint64_t offset_of(const struct bench_job *job, uint32_t i)
 }
 
 /* One piece at gpa + offset; the rest is everybody's. */
-typedef int (*piece_fn)(struct s2_pt *pt, const struct bench_job *job, uint64_t offset,
-			struct s2_gather *gather, struct s2_progress *progress);
+typedef int (*piece_fn)(struct s2_pt *pt, const struct bench_job *job, struct s2_attr attr,
+			uint64_t offset, struct s2_gather *gather, struct s2_progress *progress);
 
 static inline __attribute__((always_inline)) int each(void *tree, const struct bench_job *job,
 						      piece_fn one)
 {
 	struct ours *ours = tree;
+	struct s2_attr attr = { .prot = job->writable ? S2_RWX : S2_RX, .type = S2_MEM_NORMAL };
 	struct s2_progress progress;
 	struct s2_gather gather;
 	int ret = 0;
@@ -209,46 +210,50 @@ static inline __attribute__((always_inline)) int each(void *tree, const struct b
 	become(ours, job->thread);
 	for (uint32_t i = 0; i < job->n && !ret; i++) {
 		s2_gather_init(&gather, &ours->vm.pt);
-		ret = one(&ours->vm.pt, job, offset_of(job, i), &gather, &progress);
+		ret = one(&ours->vm.pt, job, attr, offset_of(job, i), &gather, &progress);
 		s2_gather_flush(&gather, &self->walker);
 	}
 	return ret;
 }
 
-static inline int map_one(struct s2_pt *pt, const struct bench_job *job, uint64_t offset,
-			  struct s2_gather *gather, struct s2_progress *progress)
+static inline int map_one(struct s2_pt *pt, const struct bench_job *job, struct s2_attr attr,
+			  uint64_t offset, struct s2_gather *gather, struct s2_progress *progress)
 {
-	struct s2_attr attr = { .prot = job->writable ? S2_RWX : S2_RX, .type = S2_MEM_NORMAL };
 	unsigned int flags = S2_MAP_REPLACE | (job->leaf == PAGE ? S2_MAP_PAGES : 0);
 
 	return s2_pt_map(pt, s2_gpa(job->gpa + offset), s2_hpa(job->hpa + offset), job->piece, attr,
 			 flags, &self->walker, gather, progress);
 }
 
-static inline int unmap_one(struct s2_pt *pt, const struct bench_job *job, uint64_t offset,
-			    struct s2_gather *gather, struct s2_progress *progress)
+static inline int unmap_one(struct s2_pt *pt, const struct bench_job *job, struct s2_attr attr,
+			    uint64_t offset, struct s2_gather *gather, struct s2_progress *progress)
 {
+	(void)attr;
 	return s2_pt_unmap(pt, s2_gpa(job->gpa + offset), job->piece, &self->walker, gather,
 			   progress);
 }
 
-static inline int protect_one(struct s2_pt *pt, const struct bench_job *job, uint64_t offset,
-			      struct s2_gather *gather, struct s2_progress *progress)
+static inline int protect_one(struct s2_pt *pt, const struct bench_job *job, struct s2_attr attr,
+			      uint64_t offset, struct s2_gather *gather,
+			      struct s2_progress *progress)
 {
+	(void)attr;
 	return s2_pt_protect(pt, s2_gpa(job->gpa + offset), job->piece, S2_W, &self->walker, gather,
 			     progress);
 }
 
-static inline int relax_one(struct s2_pt *pt, const struct bench_job *job, uint64_t offset,
-			    struct s2_gather *gather, struct s2_progress *progress)
+static inline int relax_one(struct s2_pt *pt, const struct bench_job *job, struct s2_attr attr,
+			    uint64_t offset, struct s2_gather *gather, struct s2_progress *progress)
 {
+	(void)attr;
 	return s2_pt_relax(pt, s2_gpa(job->gpa + offset), job->piece, S2_W, &self->walker, gather,
 			   progress);
 }
 
-static inline int split_one(struct s2_pt *pt, const struct bench_job *job, uint64_t offset,
-			    struct s2_gather *gather, struct s2_progress *progress)
+static inline int split_one(struct s2_pt *pt, const struct bench_job *job, struct s2_attr attr,
+			    uint64_t offset, struct s2_gather *gather, struct s2_progress *progress)
 {
+	(void)attr;
 	return s2_pt_split(pt, s2_gpa(job->gpa + offset), job->piece, 0, &self->walker, gather,
 			   progress);
 }

@@ -176,11 +176,12 @@ static S2_ALWAYS_INLINE int near_revise(const struct s2_fmt *f, const struct s2_
 	s2_leave(walker);
 	if (S2_UNLIKELY(!done))
 		return 0;
-	if (what == S2_REVISE_AGE && how == S2_AGE_SET)
+	if (what == S2_REVISE_RELAX)
+		s2_tlb_local(pt, walker, gpa, page, 0);
+	else if (what == S2_REVISE_AGE && how == S2_AGE_SET)
 		gather->publish = 1;
 	else
-		s2_gather_page(gather, gpa, page,
-			       S2_TLB_LEAF | (what == S2_REVISE_RELAX ? S2_TLB_LOCAL : 0));
+		s2_gather_page(gather, gpa, page, S2_TLB_LEAF);
 	near_progress(f, flip ? page : 0, flip ? 0 : page, progress);
 	return 1;
 }

@@ -252,11 +252,20 @@ static S2_ALWAYS_INLINE uint64_t edit_run(const struct s2_fmt *f, uint64_t *entr
 {
 	uint64_t n = 0, value;
 
+	if (store) { /* a loop of its own: it is the one that has to be fast */
+		for (; n < most; n++) {
+			value = pte_load(&entry[n]);
+			if (f->leaf_rest(value) != rest)
+				break;
+			(void)pte_edit(&entry[n], value, value ^ flip, 1);
+		}
+		return n;
+	}
 	while (n < most) {
 		value = pte_load(&entry[n]);
 		if (f->leaf_rest(value) != rest)
 			break;
-		if (!flip || pte_edit(&entry[n], value, value ^ flip, store))
+		if (!flip || pte_edit(&entry[n], value, value ^ flip, 0))
 			n++;
 	}
 	return n;
