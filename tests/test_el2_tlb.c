@@ -143,6 +143,11 @@ static const struct kase cases[] = {
 	  STAGE1,
 	  EACH,
 	  { { P, WIDEN, S2_TLB_RANGE, S2_TLB_LEAF | S2_TLB_LOCAL, 0, 3, 7 } } },
+	{ "removed, and wider here",
+	  NONE,
+	  EACH,
+	  { { P, REMOVE, S2_TLB_ENTRY, S2_TLB_LEAF, 0, 3, 1 },
+	    { P, WIDEN, S2_TLB_ENTRY, S2_TLB_LEAF | S2_TLB_LOCAL, 0, 5, 1 } } },
 	{ "made", NONE, EACH, { { A, MAKE, S2_TLB_PUBLISH, 0, S2_LEVEL_ANY, 9, 1 } } },
 	{ "made and removed",
 	  NONE,
@@ -427,9 +432,9 @@ static void carry_out(const struct kase *kase)
 		n = 1;
 	}
 	el2_tlb(&el2, op, n);
-	if (kase->part[0].what == WIDEN)
+	if (kase->part[parts(kase) - 1].what == WIDEN)
 		tell(0, S2C_LOCAL, S2C_W, 0, 1ull << regime.ipa_bits);
-	else
+	if (kase->part[0].what != WIDEN)
 		tell(0, S2C_DONE, 0, 0, 1ull << regime.ipa_bits);
 }
 

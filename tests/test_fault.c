@@ -216,6 +216,27 @@ static void test_lazy_exec(void **state)
 	fixture_down(f);
 }
 
+/* Page after page, and block after block: each is cleaned for itself. */
+static void test_lazy_exec_again(void **state)
+{
+	(void)state;
+	for (uint64_t size = PAGE; size <= BLOCK; size *= 512) {
+		up_flags(S2_VM_LAZY_EXEC, 0);
+		if (size == PAGE)
+			f->sim.chunks[0].shift = 12;
+		for (uint64_t gpa = RAM; gpa < RAM + 4 * size; gpa += size)
+			assert_int_equal(fault(gpa, S2_ACCESS_WRITE), S2_EXIT_RESUME);
+		for (uint64_t gpa = RAM; gpa < RAM + 4 * size; gpa += size) {
+			assert_int_equal(fixture_fault(f, gpa, S2_ACCESS_EXEC, S2_FAULT_PERMISSION),
+					 S2_EXIT_RESUME);
+			assert_int_equal(fixture_level(f, gpa), size == BLOCK);
+			assert_int_equal(f->leaf.attr.prot, S2_RWX);
+			assert_int_equal(f->sim.sync_bytes[1], gpa + size - RAM);
+		}
+		fixture_down(f);
+	}
+}
+
 static void test_write_protected_page(void **state)
 {
 	(void)state;
@@ -537,15 +558,25 @@ static void test_prefault(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nonsense_fault), cmocka_unit_test(test_maps_a_block),
-		cmocka_unit_test(test_no_slot),        cmocka_unit_test(test_mmio_then_slot),
-		cmocka_unit_test(test_readonly_slot),  cmocka_unit_test(test_walk_on_readonly),
-		cmocka_unit_test(test_exec_rights),    cmocka_unit_test(test_exec_by_privilege),
-		cmocka_unit_test(test_lazy_exec),      cmocka_unit_test(test_write_protected_page),
-		cmocka_unit_test(test_access_flag),    cmocka_unit_test(test_no_page),
-		cmocka_unit_test(test_port_nonsense),  cmocka_unit_test(test_retry_when_struck),
-		cmocka_unit_test(test_retry_gigabyte), cmocka_unit_test(test_device_comes_back),
-		cmocka_unit_test(test_block_choice),   cmocka_unit_test(test_memory_and_quota),
+		cmocka_unit_test(test_nonsense_fault),
+		cmocka_unit_test(test_maps_a_block),
+		cmocka_unit_test(test_no_slot),
+		cmocka_unit_test(test_mmio_then_slot),
+		cmocka_unit_test(test_readonly_slot),
+		cmocka_unit_test(test_walk_on_readonly),
+		cmocka_unit_test(test_exec_rights),
+		cmocka_unit_test(test_exec_by_privilege),
+		cmocka_unit_test(test_lazy_exec),
+		cmocka_unit_test(test_lazy_exec_again),
+		cmocka_unit_test(test_write_protected_page),
+		cmocka_unit_test(test_access_flag),
+		cmocka_unit_test(test_no_page),
+		cmocka_unit_test(test_port_nonsense),
+		cmocka_unit_test(test_retry_when_struck),
+		cmocka_unit_test(test_retry_gigabyte),
+		cmocka_unit_test(test_device_comes_back),
+		cmocka_unit_test(test_block_choice),
+		cmocka_unit_test(test_memory_and_quota),
 		cmocka_unit_test(test_prefault),
 	};
 

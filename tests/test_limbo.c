@@ -151,6 +151,24 @@ static void test_limbo_is_memory(void **state)
 	fixture_down(f);
 }
 
+/* So is what waits in the very gather that an operation got. */
+static void test_gather_is_memory(void **state)
+{
+	(void)state;
+	for (int quota = 0; quota < 2; quota++) {
+		up_with(FAST, 0, quota ? 2 + 1 + 8 : 0);
+		map_pages(0, 8 * BLOCK);
+		while (f->walker.ntables) /* its stock is empty */
+			s2_table_free(pt(), s2_walker_take(&f->walker), 0);
+		unmap(0, 5 * BLOCK); /* and not flushed */
+		assert_int_equal(f->gather.chained, 5);
+		f->sim.arena.fail_at = quota ? 0 : f->sim.arena.allocs + 1;
+		map_pages(8 * BLOCK, 5 * BLOCK);
+		assert_int_equal(fixture_level(f, 12 * BLOCK), 0);
+		fixture_down(f);
+	}
+}
+
 /* Without a barrier() nothing waits. */
 static void test_no_limbo(void **state)
 {
@@ -228,6 +246,44 @@ static void test_collapse(void **state)
 	}
 }
 
+static struct s2_port real; /* the port's own functions */
+static uint64_t ncleaned;
+
+static void clean(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind)
+{
+	struct sim_leaf leaf;
+
+	for (uint64_t at = 0; at < 4 * BLOCK; at += BLOCK) {
+		sim_translate(&f->sim, GIB + at, &leaf);
+		if (!leaf.mapped)
+			sim_fail(&f->sim, "cleaned while 0x%llx is not mapped",
+				 (unsigned long long)(GIB + at));
+	}
+	assert_int_equal(hpa.hpa, 9 * GIB + ncleaned++ * BLOCK);
+	assert_int_equal(size, BLOCK);
+	real.cache_sync(ctx, hpa, size, kind);
+}
+
+/* Memory is cleaned for a block while the pages in its place still serve the guest. */
+static void test_collapse_cleans(void **state)
+{
+	(void)state;
+	up_with(FAST, 0, 0);
+	map_pages(GIB, 4 * BLOCK);
+	ncleaned = 0;
+	real = f->sim.port;
+	f->sim.port.cache_sync = clean;
+	assert_int_equal(s2_pt_map(pt(), s2_gpa(GIB), s2_hpa(9 * GIB), 4 * BLOCK,
+				   fixture_attr(S2_RWX, S2_MEM_NC), S2_MAP_REPLACE, &f->walker,
+				   &f->gather, &f->progress),
+			 0);
+	assert_int_equal(f->progress.changed, 4 * BLOCK);
+	assert_int_equal(ncleaned, 4);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(fixture_level(f, GIB + i * BLOCK), 1);
+	fixture_down(f);
+}
+
 static uint64_t *entry_of(uint64_t gpa)
 {
 	struct s2c_leaf leaf;
@@ -291,9 +347,11 @@ int main(void)
 		cmocka_unit_test(test_limbo),
 		cmocka_unit_test(test_limbo_at_the_end),
 		cmocka_unit_test(test_limbo_is_memory),
+		cmocka_unit_test(test_gather_is_memory),
 		cmocka_unit_test(test_no_limbo),
 		cmocka_unit_test(test_long_chains),
 		cmocka_unit_test(test_collapse),
+		cmocka_unit_test(test_collapse_cleans),
 		cmocka_unit_test(test_first_entry_busy),
 	};
 

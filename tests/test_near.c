@@ -6,8 +6,12 @@
  * be what a walker without a memory would do. Another walker that changes the world is played by
  * f->other.
  */
+#include <string.h>
+
+#include "../src/pgtable/hook.h"
 #include "../src/pgtable/walker.h"
 #include "fixture.h"
+#include "machine.h"
 
 #define FEATURES (S2_CPU_FWB | S2_CPU_DIC | S2_CPU_XNX)
 
@@ -20,14 +24,20 @@ static struct s2_pt *pt(void)
 	return &f->vm.pt;
 }
 
-static void up_with(uint32_t features, enum sim_reuse reuse)
+static void up_sim(uint32_t features, const struct sim_config *host)
 {
-	const struct sim_config host = { .reuse = (uint8_t)reuse };
 	struct s2_vm_config config = fixture_config();
 
 	config.pt.cpu.features = features;
-	fixture_up_sim(f, &config, &host);
+	fixture_up_sim(f, &config, host);
 	s2_gather_init(&others, pt());
+}
+
+static void up_with(uint32_t features, enum sim_reuse reuse)
+{
+	const struct sim_config host = { .reuse = (uint8_t)reuse };
+
+	up_sim(features, &host);
 }
 
 static void up(void)
@@ -138,6 +148,98 @@ static void test_table_comes_again(void **state)
 	fixture_down(f);
 }
 
+/* A table that waits to be freed (the port has a barrier()) is as good as gone. */
+static void test_table_waits(void **state)
+{
+	const struct sim_config host = { .barrier = 1 };
+
+	(void)state;
+	up_sim(FEATURES, &host);
+	other_maps(BLOCK, 0x5000, PAGE, 0); /* the table above stays */
+	map_page(0, 0x1000);
+	other_unmaps(0, PAGE);
+	assert_int_equal(f->sim.barriers, 0);
+	map_page(PAGE, 0x2000);
+	expect_page(PAGE, 0x2000);
+	fixture_down(f);
+}
+
+/* Who holds the tree for himself does not go by what he remembers from before. */
+static void test_holder_remembers(void **state)
+{
+	(void)state;
+	for (int reuse = SIM_REUSE_LATE; reuse <= SIM_REUSE_NOW; reuse++) {
+		up_with(FEATURES, (enum sim_reuse)reuse);
+		map_page(0, 0x1000);
+		other_unmaps(0, PAGE);
+		other_maps(GIB, GIB, BLOCK, S2_MAP_PAGES);
+		other_maps(0, 0, BLOCK, S2_MAP_PAGES);
+		assert_int_equal(s2_pt_protect(pt(), s2_gpa(0), BLOCK, S2_W, &f->walker, &f->gather,
+					       &f->progress),
+				 0);
+		flush();
+		assert_int_equal(f->progress.changed, BLOCK);
+		expect_page(GIB, GIB);
+		assert_int_equal(f->leaf.attr.prot, S2_RWX);
+		expect_page(0, 0);
+		assert_int_equal(f->leaf.attr.prot, S2_RX);
+		fixture_down(f);
+	}
+}
+
+/*
+ * While an empty table is taken away, another stands by and looks: from the moment on that it is
+ * not linked, there is no room in it for anybody, and nobody remembers it (the epoch has moved).
+ */
+static struct {
+	const uint64_t *parent, *table;
+	uint64_t link, epoch;
+	int done, unlinked, room, remembered;
+} by;
+
+static void stand_by(void *ctx, uint64_t gpa)
+{
+	(void)ctx;
+	while (!by.done) {
+		if (*by.parent != by.link) {
+			by.unlinked++;
+			by.remembered += s2_load_seq(&pt()->epoch) == by.epoch;
+			for (unsigned int i = 0; i < 512; i++)
+				by.room += by.table[i] == 0;
+		}
+		s2_hook_slot(&f->sim, gpa); /* the other's turn */
+	}
+}
+
+static void test_taken_away(void **state)
+{
+	const struct sim_second_config second = { .fn = stand_by,
+						  .walker = &f->other,
+						  .odds = 65536 };
+	struct s2c_leaf leaf;
+
+	(void)state;
+	up();
+	map_page(0, 0x1000);
+	sim_walk(&f->sim, BLOCK, &leaf);
+	memset(&by, 0, sizeof(by));
+	by.parent = sim_entry(&f->sim, leaf.entry) - 1;
+	by.link = *by.parent;
+	by.epoch = s2_load_seq(&pt()->epoch);
+	sim_walk(&f->sim, 0, &leaf);
+	by.table = sim_entry(&f->sim, leaf.entry);
+	sim_second_arm(&f->sim, &second);
+	assert_int_equal(s2_pt_unmap(pt(), s2_gpa(0), PAGE, &f->walker, &f->gather, &f->progress),
+			 0);
+	by.done = 1;
+	assert_int_equal(sim_second_finish(&f->sim), 1);
+	assert_int_not_equal(by.unlinked, 0);
+	assert_int_equal(by.room, 0);
+	assert_int_equal(by.remembered, 0);
+	flush();
+	fixture_down(f);
+}
+
 /* The same place, another kind of thing: a block; and pages again. */
 static void test_block_instead(void **state)
 {
@@ -229,6 +331,35 @@ static void test_invalid_attributes(void **state)
 		assert_int_equal(map(2 * PAGE, 1ull << 48, fixture_attr(S2_RWX, 0), 0), S2_ERANGE);
 		assert_int_equal(map((1ull << 40) + 2 * PAGE, 0x3000, fixture_attr(S2_RWX, 0), 0),
 				 S2_ERANGE);
+		fixture_down(f);
+	}
+}
+
+/* The same for a walker that knows the way there, but has mapped nothing, or a block. */
+static void test_invalid_from_the_start(void **state)
+{
+	const struct s2_attr good = fixture_attr(S2_RWX, S2_MEM_NORMAL);
+	struct s2_attr bad;
+
+	(void)state;
+	for (int block = 0; block < 2; block++) {
+		up();
+		other_maps(0, 0x1000, PAGE, 0);
+		if (block)
+			assert_int_equal(s2_pt_map(pt(), s2_gpa(BLOCK), s2_hpa(BLOCK), BLOCK, good,
+						   0, &f->walker, &f->gather, &f->progress),
+					 0);
+		flush();
+		for (unsigned int pad = 0; pad < 256; pad += pad ? pad : 1) {
+			assert_int_equal(fixture_level(f, 0), 0); /* it knows the way */
+			bad = (struct s2_attr){ .pad = (uint8_t)pad };
+			assert_int_equal(map(PAGE, 0x2000, bad, 0), S2_EINVAL);
+			bad = good;
+			bad.pad = (uint8_t)pad;
+			if (pad)
+				assert_int_equal(map(PAGE, 0x2000, bad, 0), S2_EINVAL);
+			assert_int_equal(fixture_level(f, PAGE), -1);
+		}
 		fixture_down(f);
 	}
 }
@@ -405,9 +536,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table_goes),
 		cmocka_unit_test(test_table_comes_again),
+		cmocka_unit_test(test_table_waits),
+		cmocka_unit_test(test_holder_remembers),
+		cmocka_unit_test(test_taken_away),
 		cmocka_unit_test(test_block_instead),
 		cmocka_unit_test(test_other_attributes),
 		cmocka_unit_test(test_invalid_attributes),
+		cmocka_unit_test(test_invalid_from_the_start),
 		cmocka_unit_test(test_other_cpu),
 		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_flags),

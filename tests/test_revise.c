@@ -233,12 +233,31 @@ static void test_range_ends(void **state)
 	fixture_down(f);
 }
 
+/* A run of blocks of which the last is only partly in the range: that is a page of it, no more. */
+static void test_run_of_blocks(void **state)
+{
+	(void)state;
+	up_with(FEATURES);
+	assert_int_equal(fixture_map(f, 0, 8 * GIB, 4 * BLOCK, S2_RWX, 0), 0);
+	assert_int_equal(revise(PROTECT, 0, 3 * BLOCK + PAGE, S2_W), 0);
+	assert_int_equal(f->progress.changed, 3 * BLOCK + PAGE);
+	for (uint64_t gpa = 0; gpa < 3 * BLOCK; gpa += BLOCK) {
+		assert_int_equal(fixture_level(f, gpa), 1);
+		assert_int_equal(f->leaf.attr.prot, S2_RX);
+	}
+	assert_int_equal(fixture_level(f, 3 * BLOCK), 0);
+	assert_int_equal(f->leaf.attr.prot, S2_RX);
+	assert_int_equal(fixture_level(f, 3 * BLOCK + PAGE), 0);
+	assert_int_equal(f->leaf.attr.prot, S2_RWX);
+	fixture_down(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_revisions),    cmocka_unit_test(test_ages),
 		cmocka_unit_test(test_other_leaves), cmocka_unit_test(test_invalid_revisions),
-		cmocka_unit_test(test_range_ends),
+		cmocka_unit_test(test_range_ends),   cmocka_unit_test(test_run_of_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

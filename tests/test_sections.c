@@ -89,6 +89,24 @@ static void test_exclusive_parts(void **state)
 	fixture_down(f);
 }
 
+/* Leaves larger than a part are changed as they are. */
+static void test_parts_keep_blocks(void **state)
+{
+	struct s2_vm_config config = fixture_config();
+
+	(void)state;
+	config.pt.block_level = 2;
+	config.pt.cpu.features = FAST;
+	fixture_up(f, &config);
+	assert_int_equal(fixture_map(f, 0, 8 * GIB, 2 * GIB, S2_RWX, 0), 0);
+	protect(0, 2 * GIB, &f->walker, &f->gather, &f->progress);
+	assert_int_equal(f->progress.changed, 2 * GIB);
+	assert_int_equal(fixture_level(f, 0), 2);
+	assert_int_equal(fixture_level(f, GIB), 2);
+	assert_int_equal(f->leaf.attr.prot, S2_RX);
+	fixture_down(f);
+}
+
 static uint32_t left;
 
 static void leave_when_waited_for(void *ctx)
@@ -342,9 +360,10 @@ static void test_hardware_age(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exclusive_parts),    cmocka_unit_test(test_exclusive_waits),
-		cmocka_unit_test(test_exclusive_gives_up), cmocka_unit_test(test_exclusive_memory),
-		cmocka_unit_test(test_exclusive_visits),   cmocka_unit_test(test_hardware_age),
+		cmocka_unit_test(test_exclusive_parts),  cmocka_unit_test(test_parts_keep_blocks),
+		cmocka_unit_test(test_exclusive_waits),  cmocka_unit_test(test_exclusive_gives_up),
+		cmocka_unit_test(test_exclusive_memory), cmocka_unit_test(test_exclusive_visits),
+		cmocka_unit_test(test_hardware_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

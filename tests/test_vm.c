@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/pgtable/hook.h"
 #include "fixture.h"
 
 static struct fixture fix;
@@ -406,6 +407,80 @@ static void test_look_while_changing(void **state)
 	fixture_down(f);
 }
 
+/* What another walker does while a slot goes, or goes and comes back elsewhere. */
+static struct {
+	int found, reason;
+	struct s2_memslot copy;
+} met;
+
+static void fault_as_it_leaves(void *ctx, uint64_t gpa)
+{
+	struct s2_fault fault = { .gpa = s2_gpa(GIB), .access = S2_ACCESS_READ };
+	struct s2_exit exit;
+
+	(void)ctx;
+	(void)gpa;
+	met.found = s2_fault(&f->vm, &f->other, &fault, &exit);
+	met.reason = (int)exit.reason;
+}
+
+/* A walker that still meets a slot as it leaves does not remember it. */
+static void test_met_as_it_leaves(void **state)
+{
+	const struct sim_second_config second = { .fn = fault_as_it_leaves,
+						  .walker = &f->other,
+						  .odds = 65536 };
+	struct s2_fault fault = { .gpa = s2_gpa(GIB), .access = S2_ACCESS_READ };
+	struct s2_memslot slot;
+
+	(void)state;
+	up();
+	assert_int_equal(fixture_slot(f, &slot, GIB, BLOCK, sim_hva(0), 0), 0);
+	memset(&met, 0, sizeof(met));
+	sim_second_arm(&f->sim, &second);
+	assert_int_equal(s2_vm_slot_del(&f->vm, &slot, &f->walker), 0);
+	assert_int_equal(sim_second_finish(&f->sim), 1);
+	assert_int_equal(met.found, 0);
+	assert_int_equal(met.reason, S2_EXIT_RESUME);
+	assert_int_equal(fixture_level(f, GIB), -1);
+	assert_int_equal(s2_fault(&f->vm, &f->other, &fault, &f->exit), 0);
+	assert_int_equal(f->exit.reason, S2_EXIT_MMIO);
+	assert_int_equal(fixture_level(f, GIB), -1);
+	fixture_down(f);
+}
+
+static void find_amid(void *ctx, uint64_t gpa)
+{
+	(void)ctx;
+	while (!met.found) {
+		met.found = s2_vm_slot_find(&f->vm, s2_gpa(GIB), &f->other, &met.copy) ? -1 : 0;
+		if (!met.found && met.copy.flags)
+			met.found = 1;
+		s2_hook_slot(&f->sim, gpa); /* the other's turn */
+	}
+}
+
+/* A slot that changes is there all the time, as it was or as it will be. */
+static void test_found_while_changing(void **state)
+{
+	const struct sim_second_config second = { .fn = find_amid,
+						  .walker = &f->other,
+						  .odds = 65536 };
+	struct s2_memslot slot, to;
+
+	(void)state;
+	up();
+	assert_int_equal(fixture_slot(f, &slot, GIB, BLOCK, sim_hva(0), 0), 0);
+	to = slot;
+	to.flags = S2_SLOT_READONLY;
+	memset(&met, 0, sizeof(met));
+	sim_second_arm(&f->sim, &second);
+	assert_int_equal(s2_vm_slot_change(&f->vm, &slot, &to, &f->walker), 0);
+	assert_int_equal(sim_second_finish(&f->sim), 1);
+	assert_int_equal(met.found, 1);
+	fixture_down(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +495,8 @@ int main(void)
 		cmocka_unit_test(test_invalidate_without_memory),
 		cmocka_unit_test(test_many_slots),
 		cmocka_unit_test(test_look_while_changing),
+		cmocka_unit_test(test_met_as_it_leaves),
+		cmocka_unit_test(test_found_while_changing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,12 +105,12 @@ static void put_report(json_t *root, const struct hyp_report *report, const stru
 	const struct hyp_counts *counts = &numbers->counts;
 	json_t *time = json_object();
 
-	pack_number(root, "ram_faults", counts->ram_faults);
+	pack_number(root, "ram_faults", numbers->ram_faults);
 	pack_number(root, "device_faults", counts->device_faults);
-	pack_number(root, "other_faults", counts->other_faults);
+	pack_number(root, "other_faults", numbers->other_faults);
 	put(root, "faults", faults(numbers));
-	pack_number(root, "table_pages", report->table_pages);
-	pack_number(root, "table_pages_peak", report->table_pages_peak);
+	pack_number(root, "table_pages", numbers->table_pages);
+	pack_number(root, "table_pages_peak", numbers->table_pages_peak);
 	pack_number(root, "tlbi", numbers->tlbi);
 	put(root, "invalidations", invalidations(&numbers->stats));
 	pack_number(root, "breaks", numbers->stats.breaks);
@@ -122,7 +122,7 @@ static void put_report(json_t *root, const struct hyp_report *report, const stru
 	pack_number(root, "mapped_ram", numbers->mapped_ram);
 	pack_number(root, "mapped_device", numbers->mapped_device);
 	put(root, "leaves", leaves(report, numbers));
-	pack_number(root, "exits", counts->exits);
+	pack_number(root, "exits", numbers->exits);
 	pack_number(root, "hypercalls", counts->hypercalls);
 	pack_number(root, "psci_calls", counts->psci_calls);
 	pack_number(root, "sysreg_traps", counts->sysreg_traps);

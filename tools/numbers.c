@@ -25,8 +25,10 @@ uint64_t numbers_level_size(unsigned int level)
 
 unsigned int numbers_fault_level(const struct hyp_fault *fault)
 {
-	return fault->shift < PAGE_SHIFT ? NUMBERS_NO_LEAF
-					 : (fault->shift - PAGE_SHIFT) / LEVEL_SHIFT;
+	unsigned int shift = 63u - fault->zeros;
+
+	return fault->zeros > 63 - PAGE_SHIFT ? NUMBERS_NO_LEAF
+					      : (shift - PAGE_SHIFT) / LEVEL_SHIFT;
 }
 
 /* Adds up structures that are nothing but counters; another process may be adding to them. */
@@ -37,6 +39,24 @@ static void add(void *sum, const void *counts, size_t size)
 
 	for (size_t i = 0; i < size / sizeof(*to); i++)
 		to[i] += from[i];
+}
+
+/*
+ * The hypervisor counts no exit twice, so its sums are made here. The counts of a running one need
+ * not fit each other exactly: no difference may become negative.
+ */
+static void count_exits(struct numbers *numbers)
+{
+	const struct hyp_counts *counts = &numbers->counts;
+	const struct s2_stats *stats = &numbers->stats;
+	uint64_t faults = stats->fault[0] + stats->fault[1] + stats->fault[2];
+	uint64_t unserved = stats->exit_mmio + stats->exit_abort + stats->exit_memory;
+	uint64_t others = unserved + counts->device_faults;
+
+	numbers->exits = faults + counts->refused + counts->vanished + counts->hypercalls +
+			 counts->psci_calls + counts->sysreg_traps;
+	numbers->ram_faults = faults > others ? faults - others : 0;
+	numbers->other_faults = unserved + counts->refused;
 }
 
 void numbers_add_up(struct numbers *numbers, const struct hyp_report *report)
@@ -55,6 +75,12 @@ void numbers_add_up(struct numbers *numbers, const struct hyp_report *report)
 	for (unsigned int level = 0; level < S2_LEVELS; level++)
 		mapped += (stats->leaves_made[level] - stats->leaves_removed[level]) *
 			  numbers_level_size(level);
+	count_exits(numbers);
+	numbers->table_pages =
+		report->table_pages_start + stats->tables_linked - stats->tables_unlinked;
+	numbers->table_pages_peak = report->table_pages_peak > numbers->table_pages
+					    ? report->table_pages_peak
+					    : numbers->table_pages;
 	numbers->mapped_device = numbers->counts.mapped_device;
 	numbers->mapped_ram = mapped > numbers->mapped_device ? mapped - numbers->mapped_device : 0;
 }
@@ -149,7 +175,7 @@ void numbers_digest(struct numbers *numbers, const struct run_options *options,
 		numbers->mapped_device = report->mapped_device;
 	}
 	sort_faults(numbers, report);
-	faults = counts->ram_faults + counts->device_faults + counts->other_faults;
+	faults = numbers->ram_faults + counts->device_faults + numbers->other_faults;
 	numbers->lost = faults > numbers->logged ? faults - numbers->logged : 0;
 	numbers->nruns = (unsigned int)(report->nruns < HYP_RUNS ? report->nruns : HYP_RUNS);
 	count_faults(numbers, report);

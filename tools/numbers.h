@@ -11,6 +11,11 @@ struct numbers {
 	const struct hyp_fault *faults; /* in the order in which they happened */
 	struct hyp_counts counts;       /* of all CPUs together, as are the engine's */
 	struct s2_stats stats;
+	uint64_t exits;        /* to EL2, of any kind: the sign of life */
+	uint64_t ram_faults;   /* aborts that a RAM slot served */
+	uint64_t other_faults; /* aborts that no slot served: MMIO, aborts given to the guest */
+	uint64_t table_pages;  /* now, root included, stocks not */
+	uint64_t table_pages_peak;
 	uint64_t mapped_ram; /* bytes, at the end */
 	uint64_t mapped_device;
 	uint64_t logged; /* faults that the log holds; the tables below are about these */

@@ -102,7 +102,7 @@ static void draw_head(struct svg *svg)
 {
 	const struct run_options *o = svg->options;
 	const struct hyp_report *r = svg->report;
-	const struct hyp_counts *counts = &svg->numbers->counts;
+	const struct numbers *numbers = svg->numbers;
 	char mapped[32], size[32], text[256];
 
 	put_size(size, sizeof(size), r->ram_size);
@@ -111,8 +111,9 @@ static void draw_head(struct svg *svg)
 	put_text(svg, MARGIN, 48, "title", text);
 	snprintf(text, sizeof(text),
 		 "%llu memory faults, %llu device faults, %llu pages of tables; %s",
-		 (unsigned long long)counts->ram_faults, (unsigned long long)counts->device_faults,
-		 (unsigned long long)r->table_pages, run_end_text(o, svg->result));
+		 (unsigned long long)numbers->ram_faults,
+		 (unsigned long long)numbers->counts.device_faults,
+		 (unsigned long long)numbers->table_pages, run_end_text(o, svg->result));
 	put_text(svg, MARGIN, 72, "note", text);
 	snprintf(text, sizeof(text), "-cpu %s, %u CPU%s, GICv%u, %s", o->cpu, o->smp,
 		 o->smp == 1 ? "" : "s", o->gic,

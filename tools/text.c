@@ -93,8 +93,7 @@ static void show_faults(FILE *out, const struct colours *c, const struct numbers
 			(unsigned long long)numbers->lost);
 }
 
-static void show_tables(FILE *out, const struct colours *c, const struct hyp_report *report,
-			const struct numbers *numbers)
+static void show_tables(FILE *out, const struct colours *c, const struct numbers *numbers)
 {
 	const struct hyp_counts *counts = &numbers->counts;
 	const uint64_t *tlb = numbers->stats.tlb;
@@ -104,8 +103,8 @@ static void show_tables(FILE *out, const struct colours *c, const struct hyp_rep
 	fputs(" of memory, ", out);
 	show_size(out, numbers->mapped_device);
 	fprintf(out, " of devices, by %llu pages of tables (at most %llu)\n",
-		(unsigned long long)report->table_pages,
-		(unsigned long long)report->table_pages_peak);
+		(unsigned long long)numbers->table_pages,
+		(unsigned long long)numbers->table_pages_peak);
 	fprintf(out,
 		"%sInvalidations%s   %llu: %llu of an entry, %llu of a range, %llu of all; "
 		"%llu entries published\n",
@@ -115,7 +114,7 @@ static void show_tables(FILE *out, const struct colours *c, const struct hyp_rep
 	fprintf(out, "%sTime at EL2%s     %.0f %s a fault (median), %.0f (p99), %.0f (most)\n",
 		c->title, c->plain, numbers->median, numbers->unit, numbers->p99, numbers->max);
 	fprintf(out, "%sExits to EL2%s    %llu", c->title, c->plain,
-		(unsigned long long)counts->exits);
+		(unsigned long long)numbers->exits);
 	fprintf(out, ": %llu PSCI calls, %llu other hypercalls, %llu system registers\n",
 		(unsigned long long)counts->psci_calls, (unsigned long long)counts->hypercalls,
 		(unsigned long long)counts->sysreg_traps);
@@ -129,7 +128,7 @@ int show_text(FILE *out, const struct run_options *options, const struct run_res
 	show_end(out, &c, options, result, numbers);
 	if (result->report && result->report->guest_start) {
 		show_faults(out, &c, numbers);
-		show_tables(out, &c, result->report, numbers);
+		show_tables(out, &c, numbers);
 	}
 	if (options->trace)
 		fprintf(out, "%sTrace%s           %llu events: stage2 check %s\n", c.title, c.plain,

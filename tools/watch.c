@@ -223,7 +223,7 @@ static void check_watchdogs(struct watch *watch, double now)
 		struct numbers numbers;
 
 		numbers_add_up(&numbers, watch->qemu.report);
-		progress += numbers.counts.exits;
+		progress += numbers.exits;
 	}
 	if (progress != watch->progress || now < watch->progress_s) {
 		watch->progress = progress;
@@ -256,7 +256,7 @@ static void show_live(struct watch *watch, double now)
 		return;
 	}
 	numbers_add_up(&numbers, watch->qemu.report);
-	faults = numbers.counts.ram_faults + numbers.counts.device_faults;
+	faults = numbers.ram_faults + numbers.counts.device_faults;
 	if (now - watch->rate_s >= 0.5) {
 		watch->rate =
 			(uint64_t)((double)(faults - watch->rate_faults) / (now - watch->rate_s));

@@ -15,50 +15,46 @@ static inline void report_count(uint64_t *counter, uint64_t n)
 	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
-/* Accounts the tables that this CPU linked and unlinked since the last call. */
-static inline void report_tables(struct hyp_cpu *cpu)
+/* The engine counts faults that were served, but cannot tell what is a device. */
+static inline void report_served(struct hyp_cpu *cpu, const struct s2_fault *fault)
 {
-	const struct s2_stats *stats = &cpu->walker->stats;
-	uint64_t tables = stats->tables_linked - stats->tables_unlinked;
-
-	if (tables == cpu->tables)
+	if (fault->gpa.gpa - cpu->ram_base < cpu->ram_size)
 		return;
-	report_add_tables(tables - cpu->tables);
-	cpu->tables = tables;
+	report_count(&cpu->percpu->counts.device_faults, 1);
+	if (fault->kind == S2_FAULT_TRANSLATION)
+		report_count(&cpu->percpu->counts.mapped_device, cpu->exit.size);
 }
 
-static inline void report_fault_count(struct hyp_counts *counts, const struct s2_fault *fault,
-				      const struct s2_exit *exit)
+static inline unsigned int leading_zeros(uint64_t n)
 {
-	if (exit->reason != S2_EXIT_RESUME) {
-		report_count(&counts->other_faults, 1);
-	} else if (fault->gpa.gpa - hyp_guest.ram_base < hyp_guest.ram_size) {
-		report_count(&counts->ram_faults, 1);
-	} else {
-		report_count(&counts->device_faults, 1);
-		if (fault->kind == S2_FAULT_TRANSLATION)
-			report_count(&counts->mapped_device, exit->size);
-	}
+	uint64_t zeros;
+
+	/* As the instruction has it, 64 for 0 is no case of its own. */
+	__asm__("clz %0, %1" : "=r"(zeros) : "r"(n));
+	return (unsigned int)zeros;
 }
+
+_Static_assert(offsetof(struct s2_fault, kind) - offsetof(struct s2_fault, access) == 1 &&
+		       offsetof(struct s2_fault, walk) - offsetof(struct s2_fault, access) == 2 &&
+		       offsetof(struct s2_fault, user) - offsetof(struct s2_fault, access) == 3,
+	       "the engine's order");
 
 /* The last thing to do for an abort: the time that it took is logged with it. */
-static inline void report_fault(struct hyp_cpu *cpu, const struct s2_fault *fault,
-				const struct s2_exit *exit)
+static inline void report_fault(struct hyp_cpu *cpu, const struct s2_fault *fault)
 {
-	struct hyp_fault *log;
+	struct hyp_fault *log = cpu->log;
+	uint64_t entered = cpu->percpu->entered;
+	uint32_t what;
 
-	report_tables(cpu);
-	report_fault_count(cpu->counts, fault, exit);
-	if (cpu->log == cpu->log_end && !report_draw(cpu))
-		return;
-	log = cpu->log++;
-	log->when = cpu->entered;
+	log->when = entered;
 	log->gpa = fault->gpa.gpa;
-	log->access = fault->access;
-	log->kind = fault->kind;
-	log->walk = fault->walk;
-	log->shift = (uint8_t)(63 - (exit->size ? __builtin_clzll(exit->size) : 64));
-	log->ticks = (uint32_t)(report_now() - cpu->entered);
+	/* access, kind and walk as they stand; the zeros in place of `user` */
+	__builtin_memcpy(&what, &fault->access, sizeof(what));
+	log->what = (what & 0xffffff) | leading_zeros(cpu->exit.size) << 24;
+	log->ticks = (uint32_t)(report_now() - entered);
+	cpu->log = ++log;
+	if (log == cpu->log_end)
+		report_draw(cpu);
 }
 
 #endif

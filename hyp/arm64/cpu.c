@@ -35,7 +35,7 @@ struct hyp_cpu *cpu_prepare(void)
 		uint64_t base = (uint64_t)__stacks + i * (uint64_t)STACKS_SIZE;
 
 		hyp_cpus[i].index = i;
-		hyp_cpus[i].counts = &hyp_report->percpu[i].counts;
+		hyp_cpus[i].percpu = &hyp_report->percpu[i];
 		hyp_cpus[i].walker = &hyp_report->percpu[i].walker;
 		hyp_cpus[i].crash = base + GUARD_SIZE + CRASH_SIZE;
 		hyp_cpus[i].stack = base + STACKS_SIZE;
@@ -214,9 +214,14 @@ _Noreturn void guest_enter(struct hyp_frame *frame);
 
 void cpu_enter(struct hyp_cpu *cpu, uint64_t pc, uint64_t x0)
 {
-	struct hyp_frame *frame = (struct hyp_frame *)(cpu->stack - FRAME_SIZE);
+	struct hyp_frame *frame = cpu_frame(cpu);
 	struct hyp_frame start = { .x = { x0 } };
 
+	cpu->vm = &hyp_guest.vm;
+	cpu->ram_base = hyp_guest.ram_base;
+	cpu->ram_size = hyp_guest.ram_size;
+	if (cpu->log == cpu->log_end)
+		report_draw(cpu);
 	sysreg_write(elr_el2, pc);
 	sysreg_write(spsr_el2, PSR_EL1H | PSR_DAIF);
 	/* This function's own stack is below the frame: head.S left room for it. */

@@ -49,14 +49,17 @@ struct hyp_cpu {
 	uint32_t state; /* enum hyp_cpu_state */
 	uint64_t entry; /* of the guest, for a CPU that is being started */
 	uint64_t context;
-	uint64_t entered;      /* CNTPCT at the exit that is being handled */
-	uint64_t tables;       /* by this walker, as it was last accounted in the report */
-	struct hyp_fault *log; /* what is left of our chunk of the report's faults[] */
+	struct hyp_percpu *percpu; /* its part of the report */
+	struct hyp_fault *log;     /* what is left of our chunk of the report's faults[] */
 	struct hyp_fault *log_end;
+	struct s2_vm *vm;         /* the guest's: here, where every abort finds it */
+	struct s2_walker *walker; /* in percpu */
+	uint64_t ram_base;        /* the guest's, here for the same reason */
+	uint64_t ram_size;
+	struct s2_exit exit; /* what the engine said of the last abort */
 	struct hyp_repeat repeat;
-	struct hyp_counts *counts; /* both in the report */
-	struct s2_walker *walker;
-	struct s2_exit exit; /* that somebody has to emulate, between trap() and trap_emulate() */
+	uint64_t tables; /* by this walker, as it was last accounted in the report */
+	struct hyp_fault unlogged[HYP_CHUNK]; /* what takes faults when the log is full */
 } __attribute__((aligned(S2_CACHE_LINE)));
 
 struct hyp_guest {
@@ -103,6 +106,11 @@ static inline struct hyp_cpu *cpu_this(void)
 	__asm__ volatile("mrs %0, tpidr_el2" : "=r"(cpu));
 	return cpu;
 }
+/* The guest's registers, as long as its exit is being handled. */
+static inline struct hyp_frame *cpu_frame(const struct hyp_cpu *cpu)
+{
+	return (struct hyp_frame *)(cpu->stack - FRAME_SIZE);
+}
 /* What all CPUs of this machine can do (they are alike); pa_bits as the ID register says. */
 void cpu_features(struct s2_cpu *cpu);
 /* Sets every EL2 register that governs the guest, and what a guest may expect after reset. */
@@ -125,8 +133,8 @@ void mmu_map(uint64_t base, uint64_t size, enum mmu_kind kind);
 void dtb_read(struct hyp_guest *guest, uint64_t dtb);
 
 /* trap.c, psci.c, inject.c */
-int trap(struct hyp_frame *frame);
-void trap_emulate(struct hyp_frame *frame);
+int trap(void);
+void trap_emulate(void);
 int psci_call(struct hyp_cpu *cpu, struct hyp_frame *frame);
 _Noreturn void psci_leave(enum hyp_end end);
 void inject_abort(uint64_t esr, uint64_t far, uint64_t gpa);
@@ -144,10 +152,10 @@ static inline uint64_t report_now(void)
 	__asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(now) : : "memory");
 	return now;
 }
-/* For count.h: the next chunk of the log for this CPU; 0 if there is none. */
-int report_draw(struct hyp_cpu *cpu);
-/* For count.h: so many pages of tables more, or less. */
-void report_add_tables(uint64_t n);
+/* The next chunk of the log for this CPU: before its first exit, then when it is needed. */
+void report_draw(struct hyp_cpu *cpu);
+/* Accounts the tables that this CPU linked and unlinked since the last call. */
+void report_tables(struct hyp_cpu *cpu);
 /* Ends the run: fills in what is known at the end only, says why, and turns the machine off. */
 _Noreturn void hyp_end(enum hyp_end end, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

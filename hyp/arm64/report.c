@@ -3,8 +3,9 @@
  * The numbers that the hypervisor hands out (report.h says where and to whom).
  *
  * Each CPU counts for itself and logs faults into chunks of slots that it draws; a drawn slot
- * is its own. The pages of tables are counted in common, since their peak must be known, but they
- * change with one fault in hundreds. What the walk at the end says is exact only if the other CPUs
+ * is its own. The pages of tables are counted in common, since their peak must be known, but only
+ * when a CPU draws, or changes many at once; what is not accounted yet the reader finds in the
+ * walkers. What the walk at the end says is exact only if the other CPUs
  * have stopped; while one still faults, the walk sees each entry before or after.
  *
  * The run is ended by one CPU, the first to claim it. Others that come to an end too are parked;
@@ -39,8 +40,9 @@ void report_run(void)
 
 	if (!s2_pt_audit(&hyp_guest.vm.pt, cpu_this()->walker, &census, NULL))
 		for (unsigned int level = 0; level < S2_LEVELS; level++)
-			report->table_pages += census.tables[level];
-	report->table_pages_peak = report->table_pages;
+			report->table_pages_start += census.tables[level];
+	report->table_pages_known = report->table_pages_start;
+	report->table_pages_peak = report->table_pages_start;
 	report->ram_base = hyp_guest.ram_base;
 	report->ram_size = hyp_guest.ram_size;
 	report->reserve_size = hyp_guest.reserve;
@@ -51,30 +53,34 @@ void report_run(void)
 	__atomic_store_n(&report->state, HYP_STATE_RUNNING, __ATOMIC_RELEASE);
 }
 
-void report_add_tables(uint64_t n)
+void report_tables(struct hyp_cpu *cpu)
 {
 	struct hyp_report *report = hyp_report;
-	uint64_t now = __atomic_add_fetch(&report->table_pages, n, __ATOMIC_RELAXED);
-	uint64_t peak = __atomic_load_n(&report->table_pages_peak, __ATOMIC_RELAXED);
+	const struct s2_stats *stats = &cpu->walker->stats;
+	uint64_t tables = stats->tables_linked - stats->tables_unlinked;
+	uint64_t now, peak;
 
+	if (tables == cpu->tables)
+		return;
+	now = __atomic_add_fetch(&report->table_pages_known, tables - cpu->tables,
+				 __ATOMIC_RELAXED);
+	cpu->tables = tables;
+	peak = __atomic_load_n(&report->table_pages_peak, __ATOMIC_RELAXED);
 	while (now > peak && !__atomic_compare_exchange_n(&report->table_pages_peak, &peak, now, 0,
 							  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 }
 
-int report_draw(struct hyp_cpu *cpu)
+void report_draw(struct hyp_cpu *cpu)
 {
 	uint64_t *drawn = &hyp_report->drawn;
-	uint64_t index;
+	uint64_t index = __atomic_load_n(drawn, __ATOMIC_RELAXED);
 
-	if (__atomic_load_n(drawn, __ATOMIC_RELAXED) >= HYP_FAULTS)
-		return 0;
-	index = __atomic_fetch_add(drawn, HYP_CHUNK, __ATOMIC_RELAXED);
-	if (index >= HYP_FAULTS)
-		return 0;
-	cpu->log = &hyp_report->faults[index];
+	report_tables(cpu);
+	if (index < HYP_FAULTS)
+		index = __atomic_fetch_add(drawn, HYP_CHUNK, __ATOMIC_RELAXED);
+	cpu->log = index < HYP_FAULTS ? &hyp_report->faults[index] : cpu->unlogged;
 	cpu->log_end = cpu->log + HYP_CHUNK;
-	return 1;
 }
 
 static int run_continues(const struct hyp_run *run, const struct s2_leaf *leaf)

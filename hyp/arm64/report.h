@@ -49,7 +49,7 @@ static inline uint64_t hyp_reserve_size(uint64_t ram_size)
 }
 
 #define HYP_REPORT_MAGIC   0x3176706568327473ull /* "st2hepv1" */
-#define HYP_REPORT_VERSION 2
+#define HYP_REPORT_VERSION 3
 
 enum hyp_state {
 	HYP_STATE_NONE,
@@ -71,27 +71,35 @@ enum hyp_end {
 struct hyp_fault {
 	uint64_t when; /* CNTPCT at the exit; 0: no fault was logged here */
 	uint64_t gpa;
-	uint8_t access; /* enum s2_access; this and the next two as in struct s2_fault */
-	uint8_t kind;   /* enum s2_fault_kind */
-	uint8_t walk;   /* S1PTW */
-	uint8_t shift;  /* log2 of the leaf that serves gpa now; 0xff: none (exit, retry) */
+	union {
+		struct {
+			uint8_t access; /* enum s2_access; these three as in struct s2_fault */
+			uint8_t kind;   /* enum s2_fault_kind */
+			uint8_t walk;   /* S1PTW */
+			uint8_t zeros;  /* leading zeros of the leaf's size; 64: no leaf serves */
+		};
+		uint32_t what; /* all four, as the hypervisor writes them */
+	};
 	uint32_t ticks; /* of CNTPCT at EL2: from exit to just before re-entry */
 };
 
-/* What one CPU has counted. */
+/*
+ * What one CPU has counted. An abort that the engine was asked about is in the engine's counts;
+ * each other exit counts once, in one of the first five here.
+ */
 struct hyp_counts {
-	uint64_t exits;         /* to EL2, of any kind: the sign of life */
-	uint64_t ram_faults;    /* aborts that a RAM slot served */
-	uint64_t device_faults; /* aborts that a device slot served */
-	uint64_t other_faults;  /* aborts that no slot served: MMIO, aborts given to the guest */
-	uint64_t hypercalls;    /* test calls, and SMCCC functions that nobody knows */
+	uint64_t hypercalls; /* test calls, and SMCCC functions that nobody knows */
 	uint64_t psci_calls;
 	uint64_t sysreg_traps;
+	uint64_t refused;       /* aborts that were given back to the guest at once */
+	uint64_t vanished;      /* aborts whose reason was gone when it was looked at */
+	uint64_t device_faults; /* of the engine's: aborts that a device slot served */
 	uint64_t mapped_device; /* bytes, by faults on devices; what was unmapped stays counted */
 };
 
 /* Of one CPU, which alone writes here. */
 struct hyp_percpu {
+	uint64_t entered; /* CNTPCT at its last exit to EL2: a sign of life */
 	struct hyp_counts counts;
 	struct s2_walker walker; /* the engine's own counters are in it */
 } __attribute__((aligned(HYP_PERCPU)));
@@ -129,8 +137,10 @@ struct hyp_report {
 	struct s2_cpu cpu;
 	uint64_t mapped_ram; /* bytes, by the walk at the end */
 	uint64_t mapped_device;
-	uint64_t table_pages; /* now, root included, stocks not */
-	uint64_t table_pages_peak;
+	/* Root included, stocks not. What CPUs linked and unlinked since is in their walkers. */
+	uint64_t table_pages_start; /* when the guest started */
+	uint64_t table_pages_known; /* what CPUs have accounted: now and then, report_tables() */
+	uint64_t table_pages_peak;  /* of that */
 	uint64_t drawn;  /* slots of faults[] that were handed out, in chunks; may exceed it */
 	uint64_t nruns;  /* may exceed HYP_RUNS */
 	char text[4096]; /* NUL-terminated: reason of the end, crash dump */

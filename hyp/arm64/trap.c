@@ -6,7 +6,9 @@
  * the test devices if there are any, else back to the guest as an external abort.
  *
  * Most exits end in trap(), for which vectors.S saves only what C code may change. Who emulates an
- * instruction may need any register: those exits say so and come back in trap_emulate().
+ * instruction may need any register: those exits say so and come back in trap_emulate(). What is
+ * rare reads the exit's registers again (nothing changes them meanwhile) instead of being handed
+ * their values: to keep those over a call would cost every exit registers to save.
  *
  * Concurrency: CPUs handle their exits independently, each with its own frame, walker and counters;
  * all that they share is the engine, which is made for it.
@@ -48,9 +50,10 @@ static _Noreturn __attribute__((cold)) void stuck(const struct hyp_cpu *cpu)
 }
 
 /* Another exit at the same address as the last one. */
-static __attribute__((noinline)) void watch_again(struct hyp_cpu *cpu, uint64_t esr, uint64_t limit)
+static __attribute__((noinline)) void watch_again(struct hyp_cpu *cpu, uint64_t limit)
 {
 	struct hyp_repeat *repeat = &cpu->repeat;
+	uint64_t esr = sysreg_read(esr_el2);
 	uint64_t elr = sysreg_read(elr_el2);
 
 	if (repeat->esr != esr || repeat->elr != elr) {
@@ -63,10 +66,10 @@ static __attribute__((noinline)) void watch_again(struct hyp_cpu *cpu, uint64_t 
 }
 
 /* Almost always the address is another one: the rest of the exit is compared when it is not. */
-static void watch(struct hyp_cpu *cpu, uint64_t esr, uint64_t gpa, uint64_t limit)
+static void watch(struct hyp_cpu *cpu, uint64_t gpa, uint64_t limit)
 {
 	if (cpu->repeat.gpa == gpa) {
-		watch_again(cpu, esr, limit);
+		watch_again(cpu, limit);
 		return;
 	}
 	cpu->repeat.gpa = gpa;
@@ -114,135 +117,165 @@ static _Noreturn void out_of_tables(int error, uint64_t gpa)
  * A walk of the guest's tables in device memory that is mapped: HCR_EL2.PTW forbids it and no
  * mapping would help.
  */
-static int walk_in_device(struct hyp_cpu *cpu, const struct s2_fault *fault)
+static __attribute__((noinline)) int walk_in_device(const struct s2_fault *fault)
 {
 	struct s2_leaf leaf;
 
-	return !s2_pt_lookup(&hyp_guest.vm.pt, fault->gpa, cpu->walker, &leaf) &&
+	return !s2_pt_lookup(&hyp_guest.vm.pt, fault->gpa, cpu_this()->walker, &leaf) &&
 	       s2_memtype_is_device(leaf.attr.type);
 }
 
 /* What is not for the engine, and an address beyond the guest's space, is the guest's to have. */
-static void engine_fault(struct hyp_cpu *cpu, const struct s2_fault *fault, struct s2_exit *exit)
+static int engine_fault(struct hyp_cpu *cpu, const struct s2_fault *fault)
 {
-	int error = S2_EINVAL;
+	if (fault->walk && fault->kind == S2_FAULT_PERMISSION && walk_in_device(fault))
+		return S2_EINVAL;
+	return s2_fault(cpu->vm, cpu->walker, fault, &cpu->exit);
+}
 
-	if (!fault->walk || fault->kind != S2_FAULT_PERMISSION || !walk_in_device(cpu, fault))
-		error = s2_fault(&hyp_guest.vm, cpu->walker, fault, exit);
-	if (!error)
-		return;
-	if (error != S2_EINVAL)
-		out_of_tables(error, fault->gpa.gpa);
-	*exit = (struct s2_exit){ .reason = S2_EXIT_ABORT,
-				  .access = fault->access,
-				  .walk = fault->walk,
-				  .gpa = fault->gpa };
+/* The page that was to be found has no translation any more. */
+static __attribute__((noinline)) void abort_vanished(struct hyp_cpu *cpu)
+{
+	report_count(&cpu->percpu->counts.vanished, 1);
+	watch(cpu, sysreg_read(far_el2), REPEAT_SERVED);
+}
+
+/* What comes to EL2 beside aborts and calls. */
+static __attribute__((noinline)) void trapped(struct hyp_cpu *cpu)
+{
+	report_count(&cpu->percpu->counts.sysreg_traps, 1);
+	watch(cpu, 0, REPEAT_ABORT);
+	inject_undefined(sysreg_read(esr_el2));
 }
 
 /* No fault of stage 2. */
-static void abort_other(struct hyp_cpu *cpu, uint64_t esr, uint64_t far, uint64_t hpfar)
+static __attribute__((noinline)) void abort_other(struct hyp_cpu *cpu)
 {
+	uint64_t esr = sysreg_read(esr_el2);
+	uint64_t far = sysreg_read(far_el2);
+
+	if ((ESR_EC(esr) & ~4u) != EC_INSN_LOWER) { /* EC_DATA_LOWER */
+		trapped(cpu);
+		return;
+	}
 	if (ESR_FSC(esr) == FSC_TLB_CONFLICT) {
 		/* Both stages' entries disagree, which no table of ours explains: start afresh. */
 		insn_tlbi_vmalls12(INSN_LOCAL);
 		insn_dsb(INSN_NSH);
 		insn_isb();
-		watch(cpu, esr, far, REPEAT_ABORT);
+		report_count(&cpu->percpu->counts.vanished, 1);
+		watch(cpu, far, REPEAT_ABORT);
 		return;
 	}
 	/* Memory itself failed. The guest used it, the guest gets it. */
-	report_count(&cpu->counts->other_faults, 1);
-	watch(cpu, esr, far, REPEAT_ABORT);
-	inject_abort(esr, far, hpfar << 8);
+	report_count(&cpu->percpu->counts.refused, 1);
+	watch(cpu, far, REPEAT_ABORT);
+	inject_abort(esr, far, sysreg_read(hpfar_el2) << 8);
+}
+
+/* The access can be neither carried out nor emulated: the guest gets an abort. */
+static void abort_inject(struct hyp_cpu *cpu, const struct s2_fault *fault)
+{
+	watch(cpu, fault->gpa.gpa, REPEAT_ABORT);
+	inject_abort(sysreg_read(esr_el2), sysreg_read(far_el2), fault->gpa.gpa);
+	report_fault(cpu, fault);
+}
+
+/* The engine mapped nothing. Returns whether the access is to be emulated. */
+static __attribute__((noinline)) int abort_unserved(int error, struct hyp_cpu *cpu,
+						    const struct s2_fault *fault)
+{
+	if (error == S2_EINVAL) {
+		report_count(&cpu->percpu->counts.refused, 1);
+		cpu->exit.size = 0;
+	} else if (error) {
+		out_of_tables(error, fault->gpa.gpa);
+	} else if (cpu->exit.reason == S2_EXIT_MMIO && hyp_guest.test) {
+		return 1;
+	}
+	abort_inject(cpu, fault);
+	return 0;
 }
 
 /* Returns whether the access is to be emulated, if somebody can: cpu->exit has what it is. */
 static int abort_lower(struct hyp_cpu *cpu, uint64_t esr)
 {
 	uint64_t far = sysreg_read(far_el2);
-	struct s2_exit *exit = &cpu->exit;
 	struct s2_fault fault;
 	uint64_t hpfar;
+	int error;
 
 	if (!fault_page(esr, far, &hpfar)) {
-		watch(cpu, esr, far, REPEAT_SERVED);
+		abort_vanished(cpu);
 		return 0;
 	}
 	if (s2_arm64_decode_abort(esr, hpfar, far, &fault, NULL)) {
-		abort_other(cpu, esr, far, hpfar);
+		abort_other(cpu);
 		return 0;
 	}
-	engine_fault(cpu, &fault, exit);
-	if (exit->reason == S2_EXIT_RESUME) {
-		tracing_served(exit->gpa.gpa, fault.access);
-		watch(cpu, esr, exit->gpa.gpa, REPEAT_SERVED);
-	} else if (exit->reason == S2_EXIT_MMIO && hyp_guest.test) {
-		return 1;
-	} else {
-		watch(cpu, esr, exit->gpa.gpa, REPEAT_ABORT);
-		inject_abort(esr, far, exit->gpa.gpa);
-	}
-	report_fault(cpu, &fault, exit);
+	error = engine_fault(cpu, &fault);
+	if (error || cpu->exit.reason != S2_EXIT_RESUME)
+		return abort_unserved(error, cpu, &fault);
+	tracing_served(fault.gpa.gpa, fault.access);
+	watch(cpu, fault.gpa.gpa, REPEAT_SERVED);
+	report_served(cpu, &fault);
+	report_fault(cpu, &fault);
 	return 0;
 }
 
 /* The other half of an exit for which trap() returned nonzero: the frame has all registers. */
-void trap_emulate(struct hyp_frame *frame)
+void trap_emulate(void)
 {
-	uint64_t esr = sysreg_read(esr_el2);
-	uint64_t far = sysreg_read(far_el2);
 	struct hyp_cpu *cpu = cpu_this();
 	const struct s2_exit *exit = &cpu->exit;
 	struct s2_arm64_mmio mmio;
 	struct s2_fault fault;
 
 	/* It has been decoded before, so it can be. */
-	if (!s2_arm64_decode_abort(esr, exit->gpa.gpa >> 8, far, &fault, &mmio) &&
-	    testdev_mmio(exit, &mmio, frame->x)) {
+	if (!s2_arm64_decode_abort(sysreg_read(esr_el2), exit->gpa.gpa >> 8, sysreg_read(far_el2),
+				   &fault, &mmio) &&
+	    testdev_mmio(exit, &mmio, cpu_frame(cpu)->x)) {
 		inject_skip();
+		report_fault(cpu, &fault);
 	} else {
-		watch(cpu, esr, exit->gpa.gpa, REPEAT_ABORT);
-		inject_abort(esr, far, exit->gpa.gpa);
+		abort_inject(cpu, &fault);
 	}
-	report_fault(cpu, &fault, exit);
 	tracing_run();
 }
 
-static void hypercall(struct hyp_cpu *cpu, struct hyp_frame *frame)
+static void hypercall(struct hyp_cpu *cpu)
 {
-	struct hyp_counts *counts = cpu->counts;
+	struct hyp_frame *frame = cpu_frame(cpu);
+	struct hyp_counts *counts = &cpu->percpu->counts;
 	uint32_t function = (uint32_t)frame->x[0];
 
 	watch_reset(cpu);
-	if (function - TEST_CALL_FIRST <= TEST_CALL_LAST - TEST_CALL_FIRST && hyp_guest.test &&
-	    testdev_hypercall(&hyp_guest.vm, cpu->walker, frame->x)) {
-		report_count(&counts->hypercalls, 1);
+	if (function - TEST_CALL_FIRST <= TEST_CALL_LAST - TEST_CALL_FIRST && hyp_guest.test) {
+		/* It may unlink many: what there was before has to be known. */
 		report_tables(cpu);
-		return;
+		if (testdev_hypercall(cpu->vm, cpu->walker, frame->x)) {
+			report_count(&counts->hypercalls, 1);
+			report_tables(cpu);
+			return;
+		}
 	}
 	report_count(psci_call(cpu, frame) ? &counts->psci_calls : &counts->hypercalls, 1);
 }
 
-static int handle(struct hyp_cpu *cpu, struct hyp_frame *frame)
+/* All exits but aborts. */
+static void call(struct hyp_cpu *cpu, uint64_t esr)
 {
-	uint64_t esr = sysreg_read(esr_el2);
-
-	if ((ESR_EC(esr) & ~4u) == EC_INSN_LOWER) /* EC_DATA_LOWER */
-		return abort_lower(cpu, esr);
 	switch (ESR_EC(esr)) {
 	case EC_SMC64:
 		/* Trapped, not executed: the guest stands before it. */
 		inject_skip();
-		hypercall(cpu, frame);
-		return 0;
+		hypercall(cpu);
+		break;
 	case EC_HVC64:
-		hypercall(cpu, frame);
-		return 0;
+		hypercall(cpu);
+		break;
 	default:
-		report_count(&cpu->counts->sysreg_traps, 1);
-		watch(cpu, esr, 0, REPEAT_ABORT);
-		inject_undefined(esr);
-		return 0;
+		trapped(cpu);
 	}
 }
 
@@ -250,16 +283,20 @@ static int handle(struct hyp_cpu *cpu, struct hyp_frame *frame)
  * Called from vectors.S; of the guest's registers the frame has those that C code may change. On
  * return the guest goes on; or if that is nonzero trap_emulate() is called, with all of them.
  */
-int trap(struct hyp_frame *frame)
+int trap(void)
 {
 	struct hyp_cpu *cpu = cpu_this();
-	int emulate;
+	uint64_t esr = sysreg_read(esr_el2);
+	int emulate = 0;
 
 	tracing_exit();
 	/* Not report_now(): the exception has synchronised already. */
-	cpu->entered = sysreg_read(cntpct_el0);
-	report_count(&cpu->counts->exits, 1);
-	emulate = handle(cpu, frame);
+	cpu->percpu->entered = sysreg_read(cntpct_el0);
+	/* Above it is nothing else that comes here; abort_other() looks. */
+	if (ESR_EC(esr) >= EC_INSN_LOWER)
+		emulate = abort_lower(cpu, esr);
+	else
+		call(cpu, esr);
 	if (!emulate)
 		tracing_run();
 	return emulate;

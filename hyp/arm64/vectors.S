@@ -2,8 +2,8 @@
 /*
  * EL2's exception vectors (DDI 0487, chapter D1).
  *
- * From a lower EL: the guest's registers go into the frame at the top of this CPU's stack, where SP
- * stands whenever the guest runs. At first those that a C function may change; x19..x28, which it
+ * From a lower EL: the whole way of most exits is in the vector itself. The guest's registers go into
+ * the frame at the top of this CPU's stack, where SP stands whenever the guest runs. At first those that a C function may change; x19..x28, which it
  * gives back as they were, only for the few exits that look at them (trap_emulate). ELR_EL2 and
  * SPSR_EL2 stay in their registers: an exception inside EL2 is always fatal, so nothing nests.
  *
@@ -14,34 +14,6 @@
 #include "asm.h"
 
 	.text
-
-	.macro	fatal number
-	.balign	128
-	msr	tpidr_el0, x0
-	mov	x0, #\number
-	b	fatal_common
-	.endm
-
-	.macro	guest_sync
-	.balign	128
-	b	guest_common
-	.endm
-
-	.balign	2048
-	.globl	vectors
-vectors:
-	.irp	number, 0, 1, 2, 3, 4, 5, 6, 7	// SP_EL0 and SP_EL2: sync, IRQ, FIQ, SError
-	fatal	\number
-	.endr
-	guest_sync				// lower EL, AArch64
-	fatal	9
-	fatal	10
-	fatal	11
-	guest_sync				// lower EL, AArch32: a 32-bit user program
-	fatal	13
-	fatal	14
-	fatal	15
-	.balign	128
 
 	.macro	save_2_18 base
 	stp	x2, x3, [\base, #16]
@@ -63,15 +35,7 @@ vectors:
 	stp	x27, x28, [\base, #216]
 	.endm
 
-guest_common:
-	stp	x0, x1, [sp]
-	save_2_18 sp
-	stp	x29, x30, [sp, #232]
-	mov	x0, sp
-	mov	x29, xzr
-	bl	trap
-	cbnz	w0, guest_emulate
-guest_resume:
+	.macro	resume
 	ldp	x2, x3, [sp, #16]
 	ldp	x4, x5, [sp, #32]
 	ldp	x6, x7, [sp, #48]
@@ -86,10 +50,44 @@ guest_resume:
 	eret
 	dsb	nsh				// nothing beyond is to be run speculatively
 	isb
+	.endm
+
+	.macro	fatal number
+	.balign	128
+	msr	tpidr_el0, x0
+	mov	x0, #\number
+	b	fatal_common
+	.endm
+
+	.macro	guest_sync
+	.balign	128
+	stp	x0, x1, [sp]
+	save_2_18 sp
+	stp	x29, x30, [sp, #232]
+	mov	x29, xzr
+	bl	trap
+	cbnz	w0, guest_emulate
+	resume
+	.endm
+
+	.balign	2048
+	.globl	vectors
+vectors:
+	.irp	number, 0, 1, 2, 3, 4, 5, 6, 7	// SP_EL0 and SP_EL2: sync, IRQ, FIQ, SError
+	fatal	\number
+	.endr
+	guest_sync				// lower EL, AArch64
+	fatal	9
+	fatal	10
+	fatal	11
+	guest_sync				// lower EL, AArch32: a 32-bit user program
+	fatal	13
+	fatal	14
+	fatal	15
+	.balign	128
 
 guest_emulate:
 	save_19_28 sp
-	mov	x0, sp
 	bl	trap_emulate
 guest_resume_all:
 	ldp	x19, x20, [sp, #152]
@@ -97,7 +95,7 @@ guest_resume_all:
 	ldp	x23, x24, [sp, #184]
 	ldp	x25, x26, [sp, #200]
 	ldp	x27, x28, [sp, #216]
-	b	guest_resume
+	resume
 
 /* guest_enter(frame): the first entry; the frame becomes this CPU's, at the top of its stack. */
 	.globl	guest_enter

@@ -118,35 +118,56 @@ static uint64_t block_around(const struct el2_region *region, uint64_t addr)
 	return 1ull << (63 - __builtin_clzll(before < behind ? before : behind));
 }
 
+static int describe(const struct el2_region *region, uint64_t addr, struct s2_page *page)
+{
+	uint8_t prot = region->prot, type = region->type;
+
+	page->hpa = s2_hpa(addr);
+	page->size = block_around(region, addr);
+	page->prot = prot;
+	page->type = type;
+	return 0;
+}
+
+static __attribute__((noinline)) int resolve_other(const struct el2_port *el2, s2_hva_t hva,
+						   enum s2_access access, struct s2_page *page)
+{
+	for (uint32_t i = 1; i < el2->nregions; i++)
+		if (hva.hva - el2->regions[i].base < el2->regions[i].size)
+			return describe(&el2->regions[i], hva.hva, page);
+	return el2->overlay ? el2->overlay(hva, access, page) : S2_ENOENT;
+}
+
 /* Says what is there; whether its rights suffice for this access is the engine's to judge. */
 static int resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_page *page)
 {
 	const struct el2_port *el2 = ctx;
-	const struct el2_region *region = el2->regions, *end = region + el2->nregions;
+	const struct el2_region *first = el2->regions;
 
-	for (; region < end; region++) {
-		if (hva.hva - region->base >= region->size)
-			continue;
-		page->hpa = s2_hpa(hva.hva);
-		page->size = block_around(region, hva.hva);
-		page->prot = region->prot;
-		page->type = region->type;
-		return 0;
-	}
-	return el2->overlay ? el2->overlay(hva, access, page) : S2_ENOENT;
+	if (hva.hva - first->base < first->size)
+		return describe(first, hva.hva, page);
+	return resolve_other(el2, hva, access, page);
 }
 
 /*
- * Must data reach the point of unification before instructions are fetched from it? Not if CTR.IDC
- * says so, not if there is no cache level to clean (CLIDR.LoC, or LoUIS and LoUU, are 0), and not
- * with FEAT_S2FWB, which implies the latter (DDI 0487, CLIDR_EL1, FEAT_S2FWB).
+ * Must data reach the point of unification before instructions are fetched from it? Not with
+ * FEAT_S2FWB, not if CTR.IDC says so, not if there is no cache level to clean (CLIDR.LoC, or LoUIS
+ * and LoUU, are 0), which FEAT_S2FWB implies (DDI 0487, CLIDR_EL1, FEAT_S2FWB).
  */
-static int insn_needs_clean(const struct s2_cpu *cpu, uint64_t ctr)
+static int insn_needs_clean(const struct s2_cpu *cpu)
 {
-	uint64_t clidr = insn_read_clidr();
+	uint64_t clidr;
 
-	return !(cpu->features & S2_CPU_FWB) && !(ctr >> 28 & 1) && clidr >> 24 & 7 &&
-	       (clidr >> 21 & 7 || clidr >> 27 & 7);
+	if (cpu->features & S2_CPU_FWB || insn_read_ctr() >> 28 & 1)
+		return 0;
+	clidr = insn_read_clidr();
+	return clidr >> 24 & 7 && (clidr >> 21 & 7 || clidr >> 27 & 7);
+}
+
+/* Bytes of the smallest line of the data caches. */
+static uint64_t line_size(void)
+{
+	return 4ull << (insn_read_ctr() >> 16 & 15);
 }
 
 /*
@@ -161,15 +182,12 @@ static int insn_needs_clean(const struct s2_cpu *cpu, uint64_t ctr)
 static void cache_sync(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind)
 {
 	const struct el2_port *el2 = ctx;
-	uint64_t end = hpa.hpa + size;
-	uint64_t ctr = insn_read_ctr();
-	uint64_t line = 4ull << (ctr >> 16 & 15);
 
 	if (kind & S2_SYNC_DATA)
-		for (uint64_t at = hpa.hpa; at < end; at += line)
+		for (uint64_t at = hpa.hpa, line = line_size(); at < hpa.hpa + size; at += line)
 			insn_dc_civac(at);
-	else if (insn_needs_clean(&el2->cpu, ctr))
-		for (uint64_t at = hpa.hpa; at < end; at += line)
+	else if (insn_needs_clean(&el2->cpu))
+		for (uint64_t at = hpa.hpa, line = line_size(); at < hpa.hpa + size; at += line)
 			insn_dc_cvau(at);
 	insn_dsb(INSN_ISH);
 	if (kind & S2_SYNC_INSN) {

@@ -38,7 +38,8 @@ struct el2_port {
 	struct s2_port port;
 	struct s2_cpu cpu;
 	uint64_t vttbr; /* of the tree that this port serves; set it before the first CPU uses it */
-	const struct el2_region *regions; /* ascending, apart, constant */
+	/* At least one; apart, constant. The first is looked at first: that of most faults. */
+	const struct el2_region *regions;
 	uint32_t nregions;
 	uint32_t pad;
 	/* If set: asked for what lies in no region; returns what resolve() is to return. */

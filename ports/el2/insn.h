@@ -32,31 +32,24 @@ enum insn_barrier {
 /* TLBI [R]IPAS2[L]E1[IS]; `how` is enum insn_tlbi, `operand` the register. */
 static inline void insn_tlbi_ipa(unsigned int how, uint64_t operand)
 {
-	switch (how) {
-	case 0:
-		INSN_SYS("#4, c8, c0, #1", operand);
-		break;
-	case INSN_LEAF:
-		INSN_SYS("#4, c8, c0, #5", operand);
-		break;
-	case INSN_LOCAL:
-		INSN_SYS("#4, c8, c4, #1", operand);
-		break;
-	case INSN_LOCAL | INSN_LEAF:
-		INSN_SYS("#4, c8, c4, #5", operand);
-		break;
-	case INSN_RANGE:
-		INSN_SYS("#4, c8, c0, #2", operand);
-		break;
-	case INSN_RANGE | INSN_LEAF:
-		INSN_SYS("#4, c8, c0, #6", operand);
-		break;
-	case INSN_RANGE | INSN_LOCAL:
-		INSN_SYS("#4, c8, c4, #2", operand);
-		break;
-	case INSN_RANGE | INSN_LOCAL | INSN_LEAF:
-		INSN_SYS("#4, c8, c4, #6", operand);
-		break;
+	if (how & INSN_RANGE) {
+		if (how & INSN_LOCAL && how & INSN_LEAF)
+			INSN_SYS("#4, c8, c4, #6", operand);
+		else if (how & INSN_LOCAL)
+			INSN_SYS("#4, c8, c4, #2", operand);
+		else if (how & INSN_LEAF)
+			INSN_SYS("#4, c8, c0, #6", operand);
+		else
+			INSN_SYS("#4, c8, c0, #2", operand);
+	} else {
+		if (how & INSN_LOCAL && how & INSN_LEAF)
+			INSN_SYS("#4, c8, c4, #5", operand);
+		else if (how & INSN_LOCAL)
+			INSN_SYS("#4, c8, c4, #1", operand);
+		else if (how & INSN_LEAF)
+			INSN_SYS("#4, c8, c0, #5", operand);
+		else
+			INSN_SYS("#4, c8, c0, #1", operand);
 	}
 }
 

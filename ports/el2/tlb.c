@@ -29,20 +29,23 @@ _Static_assert(INSN_LEAF == (unsigned int)S2_TLB_LEAF && INSN_LOCAL == (unsigned
 /* Encoding of a granule in TTL and TG: 4K 1, 16K 2, 64K 3. */
 static uint64_t granule(const struct s2_tlb_op *op)
 {
-	return op->page_shift == 12 ? 1 : op->page_shift == 14 ? 2 : 3;
+	return op->page_shift / 2u - 5;
 }
 
-/* The manual's level, or 0 where no hint can be given (a hint of level 0 means none). */
+/*
+ * The manual's level, or 0 where no hint can be given (a hint of level 0 means none). The engine
+ * says no level to a CPU that takes no hints.
+ */
 static uint64_t arm_level(const struct s2_tlb_op *op)
 {
 	return op->level > 2 ? 0 : 3u - op->level;
 }
 
-static void tlbi_one(const struct el2_port *el2, const struct s2_tlb_op *op, uint64_t gpa)
+static inline void tlbi_one(const struct s2_tlb_op *op, uint64_t gpa)
 {
 	uint64_t operand = gpa >> 12 & ((1ull << 40) - 1);
 
-	if (el2->cpu.features & S2_CPU_TLB_LEVEL && arm_level(op))
+	if (arm_level(op))
 		operand |= (granule(op) << 2 | arm_level(op)) << 44;
 	insn_tlbi_ipa(op->flags, operand);
 }
@@ -78,7 +81,7 @@ static void tlbi_range(const struct s2_tlb_op *op)
  */
 #define STEPS_MAX 512
 
-static void tlbi_steps(const struct el2_port *el2, const struct s2_tlb_op *op)
+static void tlbi_steps(const struct s2_tlb_op *op)
 {
 	unsigned int known = op->flags & S2_TLB_LEAF && op->level < 3;
 	uint64_t step = 1ull << (op->page_shift + (known ? op->level * (op->page_shift - 3u) : 0));
@@ -90,19 +93,28 @@ static void tlbi_steps(const struct el2_port *el2, const struct s2_tlb_op *op)
 		return;
 	}
 	for (; gpa < end; gpa += step)
-		tlbi_one(el2, op, gpa);
+		tlbi_one(op, gpa);
 }
 
 static void tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
 {
 	if (op->kind == S2_TLB_ENTRY)
-		tlbi_one(el2, op, op->gpa.gpa);
+		tlbi_one(op, op->gpa.gpa);
 	else if (op->kind == S2_TLB_ALL)
 		insn_tlbi_vmalls12(op->flags);
 	else if (el2->cpu.features & S2_CPU_TLB_RANGE)
 		tlbi_range(op);
 	else
-		tlbi_steps(el2, op);
+		tlbi_steps(op);
+}
+
+/* What comes after the invalidations by IPA. */
+static inline void settle(unsigned int local)
+{
+	insn_dsb(local ? INSN_NSH : INSN_ISH);
+	insn_tlbi_vmalle1(local);
+	insn_dsb(local ? INSN_NSH : INSN_ISH);
+	insn_isb();
 }
 
 /* From the one to the other, for the instructions that follow. */
@@ -114,20 +126,13 @@ static void vttbr_switch(uint64_t old, uint64_t vttbr)
 	}
 }
 
-void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
+static __attribute__((noinline)) void invalidate(const struct el2_port *el2,
+						 const struct s2_tlb_op *ops, size_t n)
 {
-	struct el2_port *el2 = ctx;
-	unsigned int local = S2_TLB_LOCAL; /* all of them */
 	const struct s2_tlb_op *op = ops, *end = ops + n;
-	uint64_t old;
+	unsigned int local = S2_TLB_LOCAL; /* all of them */
+	uint64_t old = insn_read_vttbr();
 
-	/* Pairs with the walkers' reads of the tables; for PUBLISH nothing more is owed. */
-	insn_dsb(INSN_ISHST);
-	while (op < end && op->kind == S2_TLB_PUBLISH)
-		op++;
-	if (op == end)
-		return;
-	old = insn_read_vttbr();
 	vttbr_switch(old, el2->vttbr);
 	do {
 		if (op->kind == S2_TLB_PUBLISH)
@@ -135,9 +140,23 @@ void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 		local &= op->flags;
 		tlbi_op(el2, op);
 	} while (++op < end);
-	insn_dsb(local ? INSN_NSH : INSN_ISH);
-	insn_tlbi_vmalle1(local);
-	insn_dsb(local ? INSN_NSH : INSN_ISH);
-	insn_isb();
+	settle(local);
 	vttbr_switch(el2->vttbr, old);
+}
+
+void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
+{
+	const struct el2_port *el2 = ctx;
+
+	/* Pairs with the walkers' reads of the tables; for PUBLISH nothing more is owed. */
+	insn_dsb(INSN_ISHST);
+	for (; n && ops->kind == S2_TLB_PUBLISH; n--)
+		ops++;
+	/* A fault owes one entry at most, under its own VMID: that case gets by without a loop. */
+	if (n == 1 && ops->kind == S2_TLB_ENTRY && insn_read_vttbr() == el2->vttbr) {
+		tlbi_one(ops, ops->gpa.gpa);
+		settle(ops->flags & S2_TLB_LOCAL);
+	} else if (n) {
+		invalidate(el2, ops, n);
+	}
 }

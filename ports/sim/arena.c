@@ -8,12 +8,16 @@
  * comes back, which shows use after free; SIM_REUSE_NOW gives the last one first, which shows
  * walk caches that still point to it.
  *
+ * Behind each allocation lies a red zone, which cannot be read or written: who runs past the end of
+ * a table dies there. Where the granule is smaller than a page of the host, a table ends with one.
+ *
  * Allocations are separate by order: pages of a root are never split into tables.
  * Called with sim->lock held.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "machine.h"
 
@@ -33,9 +37,11 @@ void sim_arena_init(struct sim *sim)
 {
 	struct sim_arena *arena = &sim->arena;
 	size_t align = (size_t)16 << sim->config.page_shift;
+	uint32_t zone = (uint32_t)sysconf(_SC_PAGESIZE) >> sim->config.page_shift;
 	uint8_t *va;
 
-	arena->nframes = sim->config.frames ? sim->config.frames : ARENA_FRAMES;
+	arena->zone = zone ? zone : 1;
+	arena->nframes = (sim->config.frames ? sim->config.frames : ARENA_FRAMES) * 2 * arena->zone;
 	arena->bytes = ((size_t)arena->nframes << sim->config.page_shift) + align;
 	va = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -79,14 +85,20 @@ static uint32_t take_freed(struct sim_arena *arena, unsigned int order)
 	return n;
 }
 
-static uint32_t take_fresh(struct sim_arena *arena, unsigned int order)
+/* So many frames that end where a page of the host ends, and the red zone behind them. */
+static uint32_t take_fresh(struct sim *sim, unsigned int order)
 {
-	uint32_t n = (arena->fresh + (1u << order) - 1) >> order << order;
+	struct sim_arena *arena = &sim->arena;
+	uint32_t size = 1u << order, align = size > arena->zone ? size : arena->zone;
+	uint32_t end = (arena->fresh + size + align - 1) / align * align;
 
-	if (n + (1u << order) > arena->nframes)
+	if (end + arena->zone > arena->nframes)
 		return 0;
-	arena->fresh = n + (1u << order);
-	return n;
+	if (mprotect(arena->va + ((size_t)end << sim->config.page_shift),
+		     (size_t)arena->zone << sim->config.page_shift, PROT_NONE))
+		abort();
+	arena->fresh = end + arena->zone;
+	return end - size;
 }
 
 static void check_poison(struct sim *sim, const uint64_t *table, size_t bytes)
@@ -116,7 +128,7 @@ void *sim_arena_alloc(struct sim *sim, unsigned int order)
 	if (sim->config.reuse == SIM_REUSE_NOW)
 		n = take_freed(arena, order);
 	if (!n)
-		n = take_fresh(arena, order);
+		n = take_fresh(sim, order);
 	if (!n)
 		n = take_freed(arena, order);
 	if (!n)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The simulation's outside: the seven functions of the port, the three hooks, and its life.
+ * The simulation's outside: the functions of the port, the three hooks, and its life.
  *
  * Those of entries are given nothing but an address, so all simulations of the process stand in a
  *list and the arena that holds the address tells which one it is.
@@ -8,8 +8,8 @@
  * What happens is told to the model (watch.c), which judges it by the architecture. Checked here
  * are the promises of port.h, hook.h and pte.h, which are stricter:
  *
- *   port-section	allocating, freeing and resolving happen outside of walker sections (as far
- *			as sim_thread() told which walker the thread uses)
+ *   port-section	allocating, freeing, resolving and barrier() happen outside of walker
+ *			sections (as far as sim_thread() told which walker the thread uses)
  *   port-freed		what is freed was handed out, and never touched again
  *   port-store		a linked table is changed by compare-and-swap only
  *   port-detached	who detached a table does not make entries in it
@@ -214,6 +214,19 @@ static void port_relax(void *ctx)
 		sched_yield();
 }
 
+/* One thread runs all walkers, so nothing is to be done. (Threads need one that works.) */
+static void port_barrier(void *ctx)
+{
+	struct sim *sim = ctx;
+
+	sim_second_point(sim, 0, SIM_MAY);
+	pthread_mutex_lock(&sim->lock);
+	outside_section(sim, "barrier()");
+	sim->barriers++;
+	sim->progress++;
+	pthread_mutex_unlock(&sim->lock);
+}
+
 static struct sim *sim_of(const uint64_t *entry)
 {
 	for (int i = 0; i < SIMS; i++) {
@@ -362,6 +375,8 @@ void sim_init(struct sim *sim, const struct sim_config *config)
 				      .tlb = port_tlb,
 				      .cache_sync = port_sync,
 				      .relax = port_relax };
+	if (config->barrier)
+		sim->port.barrier = port_barrier;
 	sim->port.table_offset = (uint64_t)(uintptr_t)sim->arena.va - sim->arena.pa;
 	sim_self = (struct sim_self){ .cpu = 0 };
 	list(NULL, sim);

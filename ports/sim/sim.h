@@ -49,12 +49,12 @@ enum sim_watch {
 struct sim_config {
 	uint64_t seed;
 	struct s2_cpu cpu;  /* what the processors can do; the engine should be told the same */
-	uint32_t frames;    /* arena, in pages of the granule; 0: a default */
+	uint32_t frames;    /* arena, in tables; 0: a default */
 	uint32_t chunks;    /* host memory, in chunks */
 	uint8_t page_shift; /* granule; 0: 12 */
 	uint8_t reuse;      /* enum sim_reuse */
 	uint8_t watch;      /* enum sim_watch */
-	uint8_t pad;
+	uint8_t barrier;    /* the port has a barrier(): for a single thread */
 };
 
 /* What backs one chunk of host memory. */
@@ -97,6 +97,7 @@ struct sim_arena {
 	uint64_t pa;
 	struct sim_frame *frames;
 	uint32_t nframes;
+	uint32_t zone;  /* frames of a red zone */
 	uint32_t fresh; /* first frame never handed out */
 	struct sim_queue freed[6];
 	uint32_t outstanding; /* pages handed out and not returned */
@@ -136,6 +137,7 @@ struct sim {
 
 	uint64_t tlb_ops[S2_TLB_KINDS];
 	uint64_t tlb_local;
+	uint64_t barriers;
 	uint64_t changes;    /* entries that became valid, changed or became invalid */
 	uint64_t progress;   /* things done, by anybody */
 	uint64_t af_updates; /* by hardware */

@@ -54,21 +54,14 @@ static S2_ALWAYS_INLINE uint64_t *near_enter(const struct s2_fmt *f, const struc
 	return entry;
 }
 
-enum s2_near {
-	S2_NEAR_NOT, /* it takes the long way */
-	S2_NEAR_CHANGED,
-	S2_NEAR_EQUAL, /* was already so */
-};
-
 /* Maps a leaf as walker->leaf says where nothing or just that is. Inside a section. */
 static S2_ALWAYS_INLINE enum s2_near near_put(const struct s2_fmt *f, uint64_t *entry,
 					      uint64_t *value, uint64_t leaf, unsigned int level,
-					      struct s2_walker *walker, struct s2_gather *gather)
+					      struct s2_walker *walker)
 {
 	if (S2_LIKELY(!*value && pte_cas(entry, value, leaf))) {
 		s2_count(&walker->stats.leaves_made[level], 1);
-		gather->publish = 1;
-		return S2_NEAR_CHANGED;
+		return S2_NEAR_MADE;
 	}
 	if (f->make_young(*value) != leaf)
 		return S2_NEAR_NOT;
@@ -101,59 +94,53 @@ static S2_ALWAYS_INLINE int near_map(const struct s2_fmt *f, const struct s2_pt 
 	if (S2_UNLIKELY(!entry))
 		return 0;
 	value = pte_load(entry);
-	did = near_put(f, entry, &value, f->leaf_add(walker->leaf, hpa), 0, walker, gather);
+	did = near_put(f, entry, &value, f->leaf_add(walker->leaf, hpa), 0, walker);
 	s2_leave(walker);
 	if (S2_UNLIKELY(did == S2_NEAR_NOT))
 		return 0;
-	near_progress(f, did == S2_NEAR_CHANGED ? page : 0, did == S2_NEAR_EQUAL ? page : 0,
-		      progress);
+	if (did == S2_NEAR_MADE)
+		gather->publish = 1;
+	near_progress(f, did == S2_NEAR_MADE ? page : 0, did == S2_NEAR_EQUAL ? page : 0, progress);
 	return 1;
 }
 
 /* The same leaf is there with less rights: what a permission fault finds. Inside a section. */
 static S2_ALWAYS_INLINE enum s2_near near_widen(const struct s2_fmt *f, const struct s2_pt *pt,
 						uint64_t *entry, uint64_t value, uint64_t leaf,
-						const struct s2_job *job, struct s2_walker *walker)
+						uint64_t gpa, unsigned int level,
+						struct s2_walker *walker)
 {
-	uint64_t rest = f->leaf_rest(value);
-
-	if (!(job->how & S2_MAP_WIDEN) || walker->edit_rest != rest ||
+	if (walker->edit_rest != f->leaf_rest(value) ||
 	    walker->edit != edit_number(S2_REVISE_WIDEN, walker->leaf_attr) ||
 	    (value ^ leaf) != f->leaf_rest(value ^ leaf) ||
 	    !pte_cas(entry, &value, value ^ walker->edit_flip))
 		return S2_NEAR_NOT;
-	s2_count(&walker->stats.leaves_removed[job->cap], 1);
-	s2_count(&walker->stats.leaves_made[job->cap], 1);
-	s2_tlb_local(pt, walker, job->gpa, s2_fmt_size(f, job->cap), job->cap);
-	return S2_NEAR_CHANGED;
+	s2_count(&walker->stats.leaves_removed[level], 1);
+	s2_count(&walker->stats.leaves_made[level], 1);
+	s2_tlb_local(pt, walker, gpa, s2_fmt_size(f, level), level);
+	return S2_NEAR_WIDENED;
 }
 
-/* One step of a map, by the short way if it leads there: a page, or a block. Inside a section. */
-static S2_ALWAYS_INLINE int engine_map_near(const struct s2_fmt *f, struct s2_pt *pt,
-					    struct s2_job *job, struct s2_walker *walker,
-					    struct s2_gather *gather)
+/* As a map with REPLACE and WIDEN: a page, or a block. Inside a section. */
+static S2_ALWAYS_INLINE enum s2_near near_fault(const struct s2_fmt *f, const struct s2_pt *pt,
+						struct s2_walker *walker, uint64_t gpa,
+						uint64_t hpa, struct s2_attr attr,
+						unsigned int level)
 {
-	uint64_t size = s2_fmt_size(f, job->cap), value, leaf;
-	uint64_t *entry = NULL;
+	uint64_t *entry, value, leaf;
 	enum s2_near did;
 
-	if (job->end - job->gpa == size && leaf_number(job->attr, job->cap) == walker->leaf_attr)
-		entry = job->cap ? near_block(f, job->gpa, walker)
-				 : near_entry(f, pt, job->gpa, walker);
+	if (S2_UNLIKELY(leaf_number(attr, level) != walker->leaf_attr))
+		return S2_NEAR_NOT;
+	entry = level ? near_block(f, gpa, walker) : near_entry(f, pt, gpa, walker);
 	if (S2_UNLIKELY(!entry))
-		return engine_map(f, pt, job, walker, gather);
-	leaf = f->leaf_add(walker->leaf, job->hpa);
+		return S2_NEAR_NOT;
+	leaf = f->leaf_add(walker->leaf, hpa);
 	value = pte_load(entry);
 	if (!value)
-		do_sync(pt, walker, job->hpa, size, walker->leaf_sync);
-	did = near_put(f, entry, &value, leaf, job->cap, walker, gather);
-	if (did == S2_NEAR_NOT)
-		did = near_widen(f, pt, entry, value, leaf, job, walker);
-	if (S2_UNLIKELY(did == S2_NEAR_NOT))
-		return engine_map(f, pt, job, walker, gather);
-	*(did == S2_NEAR_CHANGED ? &job->changed : &job->equal) += size;
-	job->gpa += size;
-	return S2_STEP_ON;
+		do_sync(pt, walker, hpa, s2_fmt_size(f, level), walker->leaf_sync);
+	did = near_put(f, entry, &value, leaf, level, walker);
+	return did == S2_NEAR_NOT ? near_widen(f, pt, entry, value, leaf, gpa, level, walker) : did;
 }
 
 static S2_ALWAYS_INLINE int near_revise(const struct s2_fmt *f, const struct s2_pt *pt,

@@ -246,10 +246,16 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 			return 0;                                                                  \
 		return name##_map(pt, gpa, hpa, size, attr, flags, walker, gather, progress);      \
 	}                                                                                          \
+	static enum s2_near name##_map_near(struct s2_pt *pt, struct s2_walker *walker,            \
+					    uint64_t gpa, uint64_t hpa, struct s2_attr attr,       \
+					    unsigned int level)                                    \
+	{                                                                                          \
+		return near_fault(&format, pt, walker, gpa, hpa, attr, level);                     \
+	}                                                                                          \
 	static int name##_map_step(struct s2_pt *pt, struct s2_job *job, struct s2_walker *walker, \
 				   struct s2_gather *gather)                                       \
 	{                                                                                          \
-		return engine_map_near(&format, pt, job, walker, gather);                          \
+		return engine_map(&format, pt, job, walker, gather);                               \
 	}                                                                                          \
 	S2_RANGE_FN(name, format, unmap, 1, 0)                                                     \
 	S2_RANGE_FN(name, format, protect, !(how & S2_R) && check_prot(&format, pt, how), 1)       \
@@ -284,6 +290,7 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 	const struct s2_pt_ops name = {                                                            \
 		.fmt = &format,                                                                    \
 		.map = name##_near_map,                                                            \
+		.map_near = name##_map_near,                                                       \
 		.map_step = name##_map_step,                                                       \
 		.unmap = name##_unmap,                                                             \
 		.protect = name##_near_protect,                                                    \

@@ -208,13 +208,10 @@ static S2_NOINLINE void flush(struct s2_gather *g, struct s2_walker *walker)
 
 void s2_gather_flush(struct s2_gather *g, struct s2_walker *walker)
 {
-	const struct s2_port *port = g->pt->port;
-
 	if (g->nranges | g->all | g->chained | g->ntables) {
 		flush(g, walker);
 	} else if (g->publish) { /* after nearly every fault */
 		g->publish = 0;
-		s2_count(&walker->stats.tlb[S2_TLB_PUBLISH], 1);
-		port->tlb(port->ctx, &s2_tlb_publish, 1);
+		s2_tlb_publish_now(g->pt, walker);
 	}
 }

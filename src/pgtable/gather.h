@@ -73,6 +73,13 @@ static inline void s2_gather_table(struct s2_gather *g, void *table, unsigned in
 	g->ntables++;
 }
 
+/* An entry became valid, and nothing else is owed. */
+static inline void s2_tlb_publish_now(const struct s2_pt *pt, struct s2_walker *walker)
+{
+	s2_count(&walker->stats.tlb[S2_TLB_PUBLISH], 1);
+	pt->port->tlb(pt->port->ctx, &s2_tlb_publish, 1);
+}
+
 /*
  * Rights of one leaf were widened: this CPU forgets what it knew, at once. That takes less than to
  * owe it, and who asks for it is about to use the page.

@@ -36,6 +36,14 @@ enum s2_step {
 	S2_STEP_FLUSH = 3,  /* the gather has no room for another table: leave, flush, come back */
 };
 
+/* What the short way did. */
+enum s2_near {
+	S2_NEAR_NOT,     /* nothing: it takes the long way */
+	S2_NEAR_MADE,    /* a leaf where none was: S2_TLB_PUBLISH is owed */
+	S2_NEAR_WIDENED, /* rights were added, and this CPU's TLB was told */
+	S2_NEAR_EQUAL,   /* it was already so */
+};
+
 typedef int (*s2_range_fn)(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int how,
 			   struct s2_walker *walker, struct s2_gather *gather,
 			   struct s2_progress *progress);
@@ -50,6 +58,12 @@ struct s2_pt_ops {
 		   unsigned int flags, struct s2_walker *walker, struct s2_gather *gather,
 		   struct s2_progress *progress);
 	s2_range_fn unmap, protect, relax, age, split;
+	/*
+	 * Maps one leaf of a level by the short way (engine_near.h), in a section of the caller's.
+	 * Never waits, owes nothing but what its result says.
+	 */
+	enum s2_near (*map_near)(struct s2_pt *pt, struct s2_walker *walker, uint64_t gpa,
+				 uint64_t hpa, struct s2_attr attr, unsigned int level);
 	/*
 	 * One step of a map, in a section of the caller's: at most about one table's worth of work.
 	 * Whatever it returns, the job says how far it got; from there on no translation has

@@ -74,41 +74,84 @@ static uint8_t mapping_prot(const struct s2_vm *vm, uint64_t slot_flags, unsigne
 /* How often to look again at an entry that another is just changing before the guest may run. */
 #define BUSY_LOOKS 64
 
-/* Makes the entry if what was learnt still holds. Sections open and close here. */
-static S2_ALWAYS_INLINE int insert(struct s2_vm *vm, struct s2_walker *walker,
-				   const struct request *rq, struct s2_job *job,
-				   const struct s2_sample *sample)
+/* What is to be mapped: one leaf, with all that was learnt about it. */
+struct mapping {
+	uint64_t gpa;
+	uint64_t hpa;
+	struct s2_attr attr;
+	unsigned int level;
+};
+
+/* The long way: links tables, splits or replaces what is there, waits for others. */
+static S2_NOINLINE int insert_slow(struct s2_vm *vm, struct s2_walker *walker,
+				   const struct mapping *map, const struct s2_sample *sample,
+				   struct s2_job *job)
 {
 	struct s2_pt *pt = &vm->pt;
-	uint64_t gpa = job->gpa, size = job->end - gpa;
+	uint64_t size = 1ull << s2_pt_shift(pt, map->level);
 	unsigned int looks = BUSY_LOOKS;
 	struct s2_gather gather;
 	int ret;
 
+	*job = (struct s2_job){ .gpa = map->gpa,
+				.end = map->gpa + size,
+				.hpa = map->hpa,
+				.attr = map->attr,
+				.how = S2_MAP_REPLACE | S2_MAP_WIDEN,
+				.cap = map->level };
 	s2_gather_init(&gather, pt);
 	do {
 		s2_enter(walker);
-		if (S2_UNLIKELY(!s2_vm_sample_valid(vm, gpa, size, sample))) {
+		if (S2_UNLIKELY(!s2_vm_sample_valid(vm, size, sample))) {
 			s2_leave(walker);
 			ret = RETRY;
 			break;
 		}
 		ret = pt->ops->map_step(pt, job, walker, &gather);
 		s2_leave(walker);
-		if (S2_LIKELY(ret == S2_STEP_ON))
-			continue;
 		if (ret == S2_STEP_TABLES)
 			ret = s2_walker_fill(walker, pt->root_level);
 		else if (ret == S2_STEP_BUSY && !--looks)
 			ret = RETRY;
-		else
+		else if (ret != S2_STEP_ON)
 			ret = s2_pt_wait(walker, &gather, ret);
 	} while (!ret && job->gpa < job->end);
-	if (rq->permission && job->equal)
-		s2_gather_add(&gather, rq->gpa, 1ull << pt->page_shift, S2_LEVEL_ANY,
-			      S2_TLB_LEAF | S2_TLB_LOCAL);
 	s2_gather_flush(&gather, walker);
 	return ret;
+}
+
+/*
+ * Makes the entry if what was learnt still holds. `permission`: the CPU may hold a stale entry for
+ * gpa, and must forget it also where nothing had to change. Sections open and close here.
+ */
+static S2_ALWAYS_INLINE int insert(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa,
+				   const struct mapping *map, int permission,
+				   const struct s2_sample *sample)
+{
+	struct s2_pt *pt = &vm->pt;
+	uint64_t size = 1ull << s2_pt_shift(pt, map->level);
+	enum s2_near did = S2_NEAR_NOT;
+	struct s2_job job;
+	int ret;
+
+	s2_enter(walker);
+	if (S2_LIKELY(s2_vm_sample_valid(vm, size, sample)))
+		did = pt->ops->map_near(pt, walker, map->gpa, map->hpa, map->attr, map->level);
+	s2_leave(walker);
+	if (S2_UNLIKELY(did == S2_NEAR_NOT)) {
+		ret = insert_slow(vm, walker, map, sample, &job);
+		if (ret)
+			return ret;
+		did = job.equal ? S2_NEAR_EQUAL : S2_NEAR_WIDENED;
+	}
+	if (did == S2_NEAR_MADE)
+		s2_tlb_publish_now(pt, walker);
+	else if (S2_UNLIKELY(did == S2_NEAR_EQUAL) && permission)
+		s2_tlb_local(pt, walker, gpa, 1ull << pt->page_shift, S2_LEVEL_ANY);
+	s2_count(did == S2_NEAR_EQUAL ? &walker->stats.fault_spurious
+				      : &walker->stats.fault_level[map->level],
+		 1);
+	return MAPPED;
 }
 
 /* The slot for this address, in walker->slot_*: mostly the same as the last time. */
@@ -125,11 +168,11 @@ static S2_ALWAYS_INLINE int find_slot(const struct s2_vm *vm, struct s2_walker *
 static S2_NOINLINE int confirm(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa,
 			       int outcome, uint64_t sequence)
 {
-	struct s2_sample sample = { .sequence = sequence };
+	struct s2_sample sample = { &vm->inval[s2_bucket_of(gpa)], sequence, 0 };
 	int valid;
 
 	s2_enter(walker);
-	valid = s2_vm_sample_valid(vm, gpa, 1ull << vm->pt.page_shift, &sample);
+	valid = s2_vm_sample_valid(vm, 1, &sample);
 	s2_leave(walker);
 	return valid ? outcome : RETRY;
 }
@@ -161,8 +204,8 @@ static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker,
 {
 	struct s2_pt *pt = &vm->pt;
 	struct s2_sample sample;
+	struct mapping map;
 	struct s2_page page;
-	struct s2_job job;
 	uint64_t size;
 	int ret;
 
@@ -177,29 +220,23 @@ static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker,
 
 	rq->level = block_level(pt, walker, rq->gpa, &page);
 	size = 1ull << s2_pt_shift(pt, rq->level);
-	job.gpa = rq->gpa & ~(size - 1);
-	job.hpa = page.hpa.hpa & ~(size - 1);
-	job.end = job.gpa + size;
-	job.attr.prot = mapping_prot(vm, walker->slot_flags, page.prot, rq->access);
-	job.attr.type = page.type;
-	job.attr.sw = 0;
-	job.attr.pad = 0;
-	job.how = S2_MAP_REPLACE | S2_MAP_WIDEN;
-	job.cap = rq->level;
-	job.changed = 0;
-	job.equal = 0;
-	ret = insert(vm, walker, rq, &job, &sample);
-	if (S2_UNLIKELY(ret))
-		return ret;
-	s2_count(job.changed ? &walker->stats.fault_level[rq->level]
-			     : &walker->stats.fault_spurious,
-		 1);
-	return MAPPED;
+	map.gpa = rq->gpa & ~(size - 1);
+	map.hpa = page.hpa.hpa & ~(size - 1);
+	map.attr.prot = mapping_prot(vm, walker->slot_flags, page.prot, rq->access);
+	map.attr.type = page.type;
+	map.attr.sw = 0;
+	map.attr.pad = 0;
+	map.level = rq->level;
+	return insert(vm, walker, rq->gpa, &map, rq->permission, &sample);
 }
 
-/* An access-flag fault needs no slot and no host: the mapping is there and becomes young again. */
-static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa,
-				  unsigned int *level)
+/*
+ * An access-flag fault needs no slot and no host: the mapping is there and becomes young again.
+ * Returns RETRY, or MAPPED with the leaf's level in the bits above.
+ */
+#define YOUNG_LEVEL 8
+
+static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa)
 {
 	struct s2_pt *pt = &vm->pt;
 	struct s2_progress progress;
@@ -215,11 +252,10 @@ static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, ui
 		return RETRY; /* unmapped meanwhile: the guest will fault again, differently */
 	if (s2_pt_lookup(pt, s2_gpa(gpa), walker, &leaf))
 		return RETRY;
-	*level = leaf.level;
 	s2_count(progress.changed ? &walker->stats.fault_level[leaf.level]
 				  : &walker->stats.fault_spurious,
 		 1);
-	return MAPPED;
+	return MAPPED | leaf.level << YOUNG_LEVEL;
 }
 
 /* No slot: a device that somebody emulates, unless nothing there could be emulated. */
@@ -267,7 +303,6 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	     struct s2_exit *exit)
 {
 	struct request rq;
-	unsigned int young = 0;
 	int ret;
 
 	if (S2_UNLIKELY(fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
@@ -275,7 +310,9 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 		return S2_EINVAL;
 	rq.gpa = fault->gpa.gpa & ~((1ull << vm->pt.page_shift) - 1);
 	rq.access = (enum s2_access)fault->access;
-	rq.exec = fault->user ? S2_XU : S2_XP;
+	rq.exec = 0;
+	if (rq.access == S2_ACCESS_EXEC)
+		rq.exec = fault->user ? S2_XU : S2_XP;
 	rq.permission = fault->kind == S2_FAULT_PERMISSION;
 	rq.error = 0;
 	rq.level = 0;
@@ -287,23 +324,24 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	if (S2_UNLIKELY(walker->mmio_page == rq.gpa + 1) &&
 	    walker->mmio_generation == s2_load_acquire(&vm->generation))
 		ret = NO_SLOT;
-	else if (S2_UNLIKELY(fault->kind == S2_FAULT_ACCESS))
-		ret = make_young(vm, walker, rq.gpa, &young);
-	else
+	else if (S2_LIKELY(fault->kind != S2_FAULT_ACCESS))
 		ret = fault_in(vm, walker, &rq);
+	else
+		ret = make_young(vm, walker, rq.gpa);
 	if (S2_UNLIKELY(ret < 0))
 		return ret;
 	exit->access = fault->access;
 	exit->walk = fault->walk != 0;
 	exit->gpa = fault->gpa;
 	exit->error = 0;
-	exit->size = 0;
-	if (S2_LIKELY(ret == MAPPED)) {
+	if (S2_LIKELY((ret & 0xff) == MAPPED)) {
+		rq.level |= (unsigned int)ret >> YOUNG_LEVEL;
 		exit->reason = S2_EXIT_RESUME;
 		exit->has_slot = 1;
-		exit->size = 1ull << s2_pt_shift(&vm->pt, rq.level + young);
+		exit->size = 1ull << s2_pt_shift(&vm->pt, rq.level);
 		return 0;
 	}
+	exit->size = 0;
 	if (ret == NO_SLOT)
 		walker->mmio_page = rq.gpa + 1;
 	describe_exit(vm, walker, ret, rq.error, exit);

@@ -22,6 +22,7 @@
 
 /* What a fault knew before it asked anybody. */
 struct s2_sample {
+	const struct s2_inval_bucket *bucket; /* of the region */
 	uint64_t sequence;
 	uint64_t sequence_all;
 };
@@ -33,18 +34,16 @@ static inline unsigned int s2_bucket_of(uint64_t gpa)
 
 static inline void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa, struct s2_sample *sample)
 {
-	sample->sequence = s2_load_acquire(&vm->inval[s2_bucket_of(gpa)].sequence);
+	sample->bucket = &vm->inval[s2_bucket_of(gpa)];
+	sample->sequence = s2_load_acquire(&sample->bucket->sequence);
 	sample->sequence_all = s2_load_acquire(&vm->inval_all.sequence);
 }
 
-/*
- * May what was learnt about the leaf of this size (aligned to it) since the sample be relied on? In
- * a section.
- */
-static inline int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t gpa, uint64_t size,
+/* May what was learnt about a leaf of this size since the sample be relied on? In a section. */
+static inline int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t size,
 				     const struct s2_sample *sample)
 {
-	const struct s2_inval_bucket *bucket = &vm->inval[s2_bucket_of(gpa)];
+	const struct s2_inval_bucket *bucket = sample->bucket;
 	uint64_t sequence = sample->sequence;
 
 	if (S2_UNLIKELY(size >> S2_REGION_SHIFT > 1)) {
