@@ -87,8 +87,8 @@ static S2_ALWAYS_INLINE int near_map(const struct s2_fmt *f, const struct s2_pt 
 
 	if (S2_UNLIKELY(size != page || (gpa | hpa) & (page - 1) || hpa >> pt->cpu.pa_bits ||
 			flags & ~(unsigned int)(S2_MAP_REPLACE | S2_MAP_WIDEN | S2_MAP_PAGES) ||
-			attr_number(attr) != walker->leaf_attr || !walker->leaf_attr ||
-			walker->leaf_sync || gather->nranges | gather->all))
+			leaf_number(attr, 0) != walker->leaf_attr || !walker->leaf_attr ||
+			attr.pad || walker->leaf_sync || gather->nranges | gather->all))
 		return 0;
 	entry = near_enter(f, pt, gpa, walker);
 	if (S2_UNLIKELY(!entry))

@@ -22,6 +22,7 @@ ALLOWED = {
     'src/pgtable/arm64_4k.c': {
         # cache_sync, where caches are not coherent; a permission fault's local invalidation
         's2_pt_arm64_4k_map': PORT, 's2_pt_arm64_4k_map_step': PORT,
+        's2_pt_arm64_4k_map_near': PORT, 's2_pt_arm64_4k_near_relax': PORT,
         's2_pt_arm64_4k_relax': PORT, 'map_sync': PORT, 'do_sync': PORT,
     },
     'src/pgtable/gather.c': {
@@ -44,7 +45,7 @@ ALLOWED = {
     },
     'src/vm/invalidate.c': {'s2_vm_invalidate_begin': OPS},
     'src/vm/fault.c': {
-        'fault_in': PORT + ', and ' + OPS, 'insert': OPS,
+        'fault_in': PORT + ', and ' + OPS, 'insert_slow': OPS,
         's2_fault': PORT + ', and ' + OPS, 's2_vm_prefault': PORT + ', and ' + OPS,
         'make_young': OPS,
     },
