@@ -120,23 +120,12 @@ static S2_ALWAYS_INLINE int run(const struct s2_fmt *f, struct s2_pt *pt, s2_ste
 	return ret;
 }
 
-/* Errors: S2_EALIGN, S2_ERANGE. */
-static S2_ALWAYS_INLINE int check_range(const struct s2_fmt *f, const struct s2_pt *pt,
-					uint64_t gpa, uint64_t size)
-{
-	uint64_t space = 1ull << pt->ipa_bits;
-
-	if ((gpa | size) & (s2_fmt_size(f, 0) - 1))
-		return S2_EALIGN;
-	return size - 1 < space && gpa <= space - size ? 0 : S2_ERANGE;
-}
-
 /* Errors: as s2_pt_map() has them. */
 static S2_ALWAYS_INLINE int check_map(const struct s2_fmt *f, const struct s2_pt *pt,
 				      const struct s2_job *job)
 {
 	uint64_t size = job->end - job->gpa;
-	int ret = check_range(f, pt, job->gpa, size);
+	int ret = s2_pt_check_range(pt, job->gpa, size);
 
 	if (S2_UNLIKELY(ret))
 		return ret;
@@ -180,7 +169,7 @@ static S2_ALWAYS_INLINE int engine_pt_range(const struct s2_fmt *f, struct s2_pt
 					    struct s2_gather *gather, struct s2_progress *progress)
 {
 	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = how };
-	int ret = check_range(f, pt, gpa.gpa, size);
+	int ret = s2_pt_check_range(pt, gpa.gpa, size);
 
 	if (S2_UNLIKELY(ret || !valid)) {
 		*progress = (struct s2_progress){ 0 };

@@ -98,8 +98,16 @@ static inline unsigned int s2_pt_shift(const struct s2_pt *pt, unsigned int leve
 	return pt->page_shift + (pt->page_shift - 3u) * level;
 }
 
-/* Errors: S2_EALIGN, S2_ERANGE. */
-S2_MUST_CHECK int s2_pt_check_range(const struct s2_pt *pt, uint64_t gpa, uint64_t size);
+/* Is [gpa, gpa + size) a range of pages of the guest's space? Errors: S2_EALIGN, S2_ERANGE. */
+S2_MUST_CHECK static inline int s2_pt_check_range(const struct s2_pt *pt, uint64_t gpa,
+						  uint64_t size)
+{
+	uint64_t space = 1ull << pt->ipa_bits;
+
+	if ((gpa | size) & ((1ull << pt->page_shift) - 1))
+		return S2_EALIGN;
+	return size - 1 < space && gpa <= space - size ? 0 : S2_ERANGE;
+}
 
 /*
  * A step returned something but S2_STEP_ON: does what it waits for, outside any section. Returns

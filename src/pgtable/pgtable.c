@@ -88,15 +88,6 @@ void s2_pt_fini(struct s2_pt *pt)
 	pt->ops = NULL;
 }
 
-int s2_pt_check_range(const struct s2_pt *pt, uint64_t gpa, uint64_t size)
-{
-	if ((gpa | size) & ((1ull << pt->page_shift) - 1))
-		return S2_EALIGN;
-	if (!size || gpa + size < gpa || gpa + size > 1ull << pt->ipa_bits)
-		return S2_ERANGE;
-	return 0;
-}
-
 int s2_pt_wait(struct s2_walker *walker, struct s2_gather *gather, int ret)
 {
 	struct s2_pt *pt = walker->pt;
