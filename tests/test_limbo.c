@@ -246,6 +246,33 @@ static void test_collapse(void **state)
 	}
 }
 
+/* The other way: blocks side by side become tables, as many at a time as the walker has. */
+static void test_split(void **state)
+{
+	static const uint64_t number[] = { 1, 3, S2_WALKER_TABLES, 3 * S2_WALKER_TABLES + 1 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++) {
+		uint64_t n = number[i], issued;
+
+		up_with(FAST, 0, 0);
+		assert_int_equal(fixture_map(f, GIB, 9 * GIB, n * BLOCK, S2_RW, 0), 0);
+		assert_int_equal(s2_walker_fill(&f->walker, S2_WALKER_TABLES), 0);
+		issued = invalidations();
+		assert_int_equal(s2_pt_split(pt(), s2_gpa(GIB), n * BLOCK, 0, &f->walker,
+					     &f->gather, &f->progress),
+				 0);
+		assert_int_equal(invalidations() - issued,
+				 (n + S2_WALKER_TABLES - 1) / S2_WALKER_TABLES);
+		for (uint64_t gpa = 0; gpa < n * BLOCK; gpa += 7 * PAGE) {
+			assert_int_equal(fixture_level(f, GIB + gpa), 0);
+			assert_int_equal(f->leaf.hpa.hpa, 9 * GIB + gpa);
+			assert_int_equal(f->leaf.attr.prot, S2_RW);
+		}
+		fixture_down(f);
+	}
+}
+
 static struct s2_port real; /* the port's own functions */
 static uint64_t ncleaned;
 
@@ -344,15 +371,11 @@ static void test_first_entry_busy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limbo),
-		cmocka_unit_test(test_limbo_at_the_end),
-		cmocka_unit_test(test_limbo_is_memory),
-		cmocka_unit_test(test_gather_is_memory),
-		cmocka_unit_test(test_no_limbo),
-		cmocka_unit_test(test_long_chains),
-		cmocka_unit_test(test_collapse),
-		cmocka_unit_test(test_collapse_cleans),
-		cmocka_unit_test(test_first_entry_busy),
+		cmocka_unit_test(test_limbo),           cmocka_unit_test(test_limbo_at_the_end),
+		cmocka_unit_test(test_limbo_is_memory), cmocka_unit_test(test_gather_is_memory),
+		cmocka_unit_test(test_no_limbo),        cmocka_unit_test(test_long_chains),
+		cmocka_unit_test(test_collapse),        cmocka_unit_test(test_split),
+		cmocka_unit_test(test_collapse_cleans), cmocka_unit_test(test_first_entry_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

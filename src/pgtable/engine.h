@@ -457,7 +457,7 @@ static S2_ALWAYS_INLINE int map_way(const struct s2_fmt *f, struct s2_pt *pt, st
 		want = map_level(f, job, cap);
 		walk(f, pt, job->gpa, 0, want, pos);
 		if (pos->at.level == want) {
-			if (!f->table(pos->value, want) || job->how & S2_MAP_REPLACE)
+			if (!want || !f->table(pos->value, want) || job->how & S2_MAP_REPLACE)
 				return 1;
 			cap = want - 1; /* an existing table is respected, and used */
 			continue;
