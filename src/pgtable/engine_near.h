@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table engine: one page, in the table where this walker was last, with attributes like the
- * last ones. That is what nearly every fault, and whoever goes page by page, asks for; it takes a
+ * The table engine: one page (a fault: or block) in the table where this walker was last, like the
+ * last one. That is what nearly every fault, and whoever goes page by page, asks for; it takes a
  * few dozen instructions and one compare-and-swap. Anything else is left to the steps: a function
  * here does all or nothing, and returns whether it did.
  *

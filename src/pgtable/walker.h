@@ -3,12 +3,13 @@
  * Walker sections (invariants 1 and 2 of docs/locking.md).
  *
  * A walker is inside a section while its counter is odd. Entering costs one store to a line of its
- * own and one load of the tree's epoch, which only management writes. Between them lies the whole
- * argument: synchronize moves the epoch and then looks at the sections, a walker sets its section
- * and then looks at the epoch, all sequentially consistent. So either synchronize sees the section
- * and waits for it, or the walker sees the new epoch and with it everything that was written before
- * (unlinked tables, invalidations begun). Where the port has barrier(), the order between a
- * walker's store and load is not the walker's business: synchronize makes all CPUs keep it.
+ * own and one load of the tree's epoch, which no fault on a page writes. Between them lies the
+ * whole argument: synchronize moves the epoch and then looks at the sections, a walker sets its
+ * section and then looks at the epoch, all sequentially consistent. So either synchronize sees the
+ * section and waits for it, or the walker sees the new epoch and with it everything that was
+ * written before (unlinked tables, invalidations begun). Where the port has barrier(), the order
+ * between a walker's store and load is not the walker's business: synchronize makes all CPUs keep
+ * it.
  *
  * The epoch moves with every table that is unlinked, before it can be freed. While it stands still
  * a walker may go straight to the tables where it was last (its hints).
@@ -44,13 +45,14 @@ static inline uint64_t s2_open(struct s2_walker *walker, const struct s2_pt *pt)
 {
 	if (pt->barrier) {
 		s2_store_relaxed(&walker->section, walker->section + 1);
-		s2_compiler_barrier(); /* pairs with barrier() in sections_wait() */
+		s2_compiler_barrier(); /* pairs with barrier() in sections_left() */
 	} else {
 		s2_store_seq(&walker->section, walker->section + 1);
 	}
 	return s2_load_seq(&pt->epoch);
 }
 
+/* What no epoch will ever be: hints taken now are good for nothing later. */
 #define S2_EPOCH_NEVER (~0ull)
 
 /*
