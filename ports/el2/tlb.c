@@ -9,6 +9,8 @@
  *			are tagged by VA, so an invalidation by IPA does not find them (ILRXYX)
  *	DSB ISH; ISB
  *
+ * TLBI VMALLS12E1IS takes both stages of a VMID at once: what it covers needs no second step.
+ *
  * Operations that only concern the calling CPU use the local forms and NSH. TLBIs act on the VMID
  * in VTTBR_EL2: when that is another's, ours is put there for the time, with an ISB on each side.
  * Operations of one call are carried out together, with one set of barriers: the caller only
@@ -18,6 +20,8 @@
  * level 0 is the manual's level 3. A hint of the manual's level 0 does not exist without LPA2, and
  * trees of this library have none.
  */
+#include <stdbool.h>
+
 #include "el2.h"
 #include "tlb.h"
 
@@ -81,7 +85,8 @@ static void tlbi_range(const struct s2_tlb_op *op)
  */
 #define STEPS_MAX 512
 
-static void tlbi_steps(const struct s2_tlb_op *op)
+/* True where the stage 1 entries are left to do, as by tlbi_op(). */
+static bool tlbi_steps(const struct s2_tlb_op *op)
 {
 	unsigned int known = op->flags & S2_TLB_LEAF && op->level < 3;
 	uint64_t step = 1ull << (op->page_shift + (known ? op->level * (op->page_shift - 3u) : 0));
@@ -90,30 +95,37 @@ static void tlbi_steps(const struct s2_tlb_op *op)
 
 	if ((end - gpa) / step > STEPS_MAX) {
 		insn_tlbi_vmalls12(op->flags);
-		return;
+		return false;
 	}
 	for (; gpa < end; gpa += step)
 		tlbi_one(op, gpa);
+	return true;
 }
 
-static void tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
+/* Returns true when this was by IPA, so that entries of stage 1 are left. */
+static bool tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
 {
-	if (op->kind == S2_TLB_ENTRY)
-		tlbi_one(op, op->gpa.gpa);
-	else if (op->kind == S2_TLB_ALL)
+	if (op->kind == S2_TLB_ALL) {
 		insn_tlbi_vmalls12(op->flags);
-	else if (el2->cpu.features & S2_CPU_TLB_RANGE)
+		return false;
+	}
+	if (op->kind == S2_TLB_RANGE && !(el2->cpu.features & S2_CPU_TLB_RANGE))
+		return tlbi_steps(op);
+	if (op->kind == S2_TLB_RANGE)
 		tlbi_range(op);
 	else
-		tlbi_steps(op);
+		tlbi_one(op, op->gpa.gpa);
+	return true;
 }
 
-/* What comes after the invalidations by IPA. */
-static inline void settle(unsigned int local)
+/* What comes after the invalidations; by_ipa: any of them was. */
+static inline void settle(unsigned int local, bool by_ipa)
 {
 	insn_dsb(local ? INSN_NSH : INSN_ISH);
-	insn_tlbi_vmalle1(local);
-	insn_dsb(local ? INSN_NSH : INSN_ISH);
+	if (by_ipa) {
+		insn_tlbi_vmalle1(local);
+		insn_dsb(local ? INSN_NSH : INSN_ISH);
+	}
 	insn_isb();
 }
 
@@ -132,15 +144,16 @@ static __attribute__((noinline)) void invalidate(const struct el2_port *el2,
 	const struct s2_tlb_op *op = ops, *end = ops + n;
 	unsigned int local = S2_TLB_LOCAL; /* all of them */
 	uint64_t old = insn_read_vttbr();
+	bool by_ipa = false;
 
 	vttbr_switch(old, el2->vttbr);
 	do {
 		if (op->kind == S2_TLB_PUBLISH)
 			continue;
 		local &= op->flags;
-		tlbi_op(el2, op);
+		by_ipa |= tlbi_op(el2, op);
 	} while (++op < end);
-	settle(local);
+	settle(local, by_ipa);
 	vttbr_switch(el2->vttbr, old);
 }
 
@@ -155,7 +168,7 @@ void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 	/* A fault owes one entry at most, under its own VMID: that case gets by without a loop. */
 	if (n == 1 && ops->kind == S2_TLB_ENTRY && insn_read_vttbr() == el2->vttbr) {
 		tlbi_one(ops, ops->gpa.gpa);
-		settle(ops->flags & S2_TLB_LOCAL);
+		settle(ops->flags & S2_TLB_LOCAL, true);
 	} else if (n) {
 		invalidate(el2, ops, n);
 	}
