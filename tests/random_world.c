@@ -99,7 +99,7 @@ void world_begin(struct world *w, uint64_t gpa, uint64_t size, struct s2_walker 
 
 	w->begin_gpa = gpa;
 	w->begin_size = size;
-	ret = s2_vm_invalidate_begin(&run->vm, s2_gpa(gpa), size, walker);
+	ret = s2_vm_invalidate_begin(&run->vm, s2_gpa(gpa), size, S2_INVAL_UNMAP, walker);
 	if (ret)
 		sim_fail(&run->sim, "invalidate_begin: %s", s2_strerror(ret));
 	if (walker == &w->strike.walker)

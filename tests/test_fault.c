@@ -366,9 +366,9 @@ static int strike(void *ctx, uint64_t hva, enum s2_access access, struct s2_page
 	(void)access;
 	(void)page;
 	if (strike_size) {
-		assert_int_equal(
-			s2_vm_invalidate_begin(&f->vm, s2_gpa(strike_gpa), strike_size, &f->other),
-			0);
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(strike_gpa), strike_size,
+							S2_INVAL_UNMAP, &f->other),
+				 0);
 		if (strike_end)
 			s2_vm_invalidate_end(&f->vm, s2_gpa(strike_gpa), strike_size);
 		strike_size = 0;
@@ -419,7 +419,8 @@ static void test_retry_gigabyte(void **state)
 	f->sim.on_resolve = answer;
 	nonsense = (struct s2_page){ .hpa = s2_hpa(4 * GIB), .size = GIB, .prot = S2_RW };
 	nonsense_result = 0;
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(2 * GIB - PAGE), PAGE, &f->other),
+	assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(2 * GIB - PAGE), PAGE,
+						S2_INVAL_UNMAP, &f->other),
 			 0);
 	assert_int_equal(fault(GIB, S2_ACCESS_READ), S2_EXIT_RESUME);
 	assert_int_equal(f->exit.size, 0);
@@ -428,7 +429,9 @@ static void test_retry_gigabyte(void **state)
 	assert_int_equal(f->exit.size, GIB);
 	assert_int_equal(fixture_level(f, 2 * GIB - 1), 2);
 	/* One page of it goes: on the edge the block may go whole. */
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(GIB + BLOCK), PAGE, &f->other), 0);
+	assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(GIB + BLOCK), PAGE, S2_INVAL_UNMAP,
+						&f->other),
+			 0);
 	assert_int_equal(fixture_level(f, GIB + BLOCK), -1);
 	s2_vm_invalidate_end(&f->vm, s2_gpa(GIB + BLOCK), PAGE);
 	fixture_down(f);
@@ -453,7 +456,8 @@ static void test_device_comes_back(void **state)
 		assert_int_equal(fixture_level(f, RAM + BLOCK), 0);
 		assert_int_equal(f->leaf.attr.type, S2_MEM_DEVICE);
 		assert_int_equal(fixture_level(f, RAM + BLOCK + PAGE), -1);
-		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(RAM), 2 * BLOCK, &f->walker),
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(RAM), 2 * BLOCK,
+							S2_INVAL_UNMAP, &f->walker),
 				 0);
 		sim_idle_empty(&f->sim, RAM, 2 * BLOCK);
 		s2_vm_invalidate_end(&f->vm, s2_gpa(RAM), 2 * BLOCK);

@@ -124,7 +124,8 @@ static void test_block_on_the_edge(void **state)
 	(void)state;
 	up();
 	assert_int_equal(fixture_map(f, 0, 1ull << 32, BLOCK, S2_RWX, S2_MEM_NORMAL), 0);
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(PAGE), PAGE, &f->walker), 0);
+	assert_int_equal(
+		s2_vm_invalidate_begin(&f->vm, s2_gpa(PAGE), PAGE, S2_INVAL_UNMAP, &f->walker), 0);
 	s2_vm_invalidate_end(&f->vm, s2_gpa(PAGE), PAGE);
 	assert_int_equal(empty_tables(), 0);
 	fixture_down(f);

@@ -160,7 +160,8 @@ static void test_range_errors(void **state)
 		assert_int_equal(relax(gpa, size, S2_W), error);
 		assert_int_equal(age(gpa, size, S2_AGE_CLEAR), error);
 		assert_int_equal(split(gpa, size, 0), error);
-		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), size, &f->walker),
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), size, S2_INVAL_UNMAP,
+							&f->walker),
 				 error);
 		assert_int_equal(s2_vm_prefault(&f->vm, s2_gpa(gpa), size, S2_ACCESS_READ,
 						&f->walker, &f->progress),

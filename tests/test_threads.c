@@ -128,7 +128,7 @@ static void host_round(struct s2_walker *walker, uint64_t *rng)
 				   .prot = S2_RWX };
 	struct s2_leaf leaf;
 
-	if (s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), size, walker))
+	if (s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), size, S2_INVAL_UNMAP, walker))
 		broken("begin failed", gpa);
 	expect_empty(walker, gpa, size);
 	sim_host_wrote(&f->sim, f->sim.chunks[n].hpa, size);
@@ -142,7 +142,7 @@ static void host_round(struct s2_walker *walker, uint64_t *rng)
 	/* A part that is not a block: pages only, and the same memory again. */
 	gpa += (dice >> 20) % 500 * PAGE;
 	size = ((dice >> 32) % 12 + 1) * PAGE;
-	if (s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), size, walker))
+	if (s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), size, S2_INVAL_UNMAP, walker))
 		broken("begin failed", gpa);
 	expect_empty(walker, gpa, size);
 	s2_vm_invalidate_end(&f->vm, s2_gpa(gpa), size);

@@ -181,7 +181,8 @@ static void test_find_never_waits(void **state)
 	(void)state;
 	up();
 	assert_int_equal(fixture_slot(f, &slot, BLOCK, BLOCK, sim_hva(1), 0), 0);
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(BLOCK), PAGE, &f->walker), 0);
+	assert_int_equal(
+		s2_vm_invalidate_begin(&f->vm, s2_gpa(BLOCK), PAGE, S2_INVAL_UNMAP, &f->walker), 0);
 	assert_int_equal(s2_vm_slot_find(&f->vm, s2_gpa(BLOCK + PAGE), &f->walker, &copy), 0);
 	assert_int_equal(copy.gpa.gpa, BLOCK);
 	assert_int_equal(s2_vm_slot_find(&f->vm, s2_gpa(BLOCK - 1), &f->walker, &copy), S2_ENOENT);
@@ -198,9 +199,12 @@ static void test_invalidations_nest(void **state)
 	(void)state;
 	up();
 	assert_int_equal(fixture_slot(f, &slot, 0, 16 * BLOCK, sim_hva(0), 0), 0);
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, a, 2 * PAGE, &f->walker), 0);
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, a, 2 * PAGE, &f->walker), 0);
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, b, 5 * BLOCK, &f->walker), 0);
+	assert_int_equal(s2_vm_invalidate_begin(&f->vm, a, 2 * PAGE, S2_INVAL_UNMAP, &f->walker),
+			 0);
+	assert_int_equal(s2_vm_invalidate_begin(&f->vm, a, 2 * PAGE, S2_INVAL_UNMAP, &f->walker),
+			 0);
+	assert_int_equal(s2_vm_invalidate_begin(&f->vm, b, 5 * BLOCK, S2_INVAL_UNMAP, &f->walker),
+			 0);
 	s2_vm_invalidate_end(&f->vm, a, 2 * PAGE);
 	s2_vm_invalidate_end(&f->vm, b, 5 * BLOCK);
 	assert_int_equal(fixture_fault(f, PAGE, S2_ACCESS_READ, S2_FAULT_TRANSLATION),
@@ -214,7 +218,8 @@ static void test_invalidations_nest(void **state)
 			 S2_EXIT_RESUME);
 	assert_int_equal(f->exit.size, BLOCK);
 	/* All of the address space at once. */
-	assert_int_equal(s2_vm_invalidate_begin(&f->vm, a, 1ull << 40, &f->walker), 0);
+	assert_int_equal(s2_vm_invalidate_begin(&f->vm, a, 1ull << 40, S2_INVAL_UNMAP, &f->walker),
+			 0);
 	sim_idle_empty(&f->sim, 0, 1ull << 40);
 	assert_int_equal(fixture_level(f, PAGE), -1);
 	s2_vm_invalidate_end(&f->vm, a, 1ull << 40);
@@ -237,7 +242,8 @@ static void overlap_begin(void *ctx, const struct s2_tlb_op *ops, size_t n)
 
 	if (!o->done++) {
 		sim_thread(1, &f->other);
-		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(o->gpa), o->size, &f->other),
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(o->gpa), o->size,
+							S2_INVAL_UNMAP, &f->other),
 				 0);
 		sim_idle_empty(&f->sim, o->gpa, o->size);
 		sim_thread(0, &f->walker);
@@ -276,7 +282,9 @@ static void test_invalidations_overlap(void **state)
 				 0);
 		overlap = (struct overlap){ f->sim.port.tlb, t[i].other_gpa, t[i].other_size, 0 };
 		f->sim.port.tlb = overlap_begin;
-		assert_int_equal(s2_vm_invalidate_begin(&f->vm, gpa, t[i].size, &f->walker), 0);
+		assert_int_equal(
+			s2_vm_invalidate_begin(&f->vm, gpa, t[i].size, S2_INVAL_UNMAP, &f->walker),
+			0);
 		assert_int_not_equal(overlap.done, 0);
 		f->sim.port.tlb = overlap.tlb;
 		sim_idle_empty(&f->sim, t[i].gpa, t[i].size);
@@ -299,7 +307,9 @@ static void test_invalidate_without_memory(void **state)
 			 0);
 	f->sim.arena.fail_of_65536 = 65536;
 	for (uint64_t gpa = PAGE; gpa < 4 * BLOCK; gpa += BLOCK) {
-		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), PAGE, &f->other), 0);
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(gpa), PAGE, S2_INVAL_UNMAP,
+							&f->other),
+				 0);
 		assert_int_equal(fixture_level(f, gpa), -1);
 		s2_vm_invalidate_end(&f->vm, s2_gpa(gpa), PAGE);
 	}

@@ -137,7 +137,7 @@ int testdev_resolve(s2_hva_t hva, enum s2_access access, struct s2_page *page)
 
 static int drop(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa, uint64_t size)
 {
-	int error = s2_vm_invalidate_begin(vm, s2_gpa(gpa), size, walker);
+	int error = s2_vm_invalidate_begin(vm, s2_gpa(gpa), size, S2_INVAL_UNMAP, walker);
 
 	if (error)
 		return error;
@@ -173,10 +173,10 @@ static int remap(struct s2_vm *vm, struct s2_walker *walker, const uint64_t *reg
 	ro = s2_gpa(TEST_RO + n * TEST_PAGE_SIZE);
 	if (slot == TEST_SLOT_DEV)
 		n += TEST_PAGES;
-	error = s2_vm_invalidate_begin(vm, ram, TEST_PAGE_SIZE, walker);
+	error = s2_vm_invalidate_begin(vm, ram, TEST_PAGE_SIZE, S2_INVAL_UNMAP, walker);
 	if (error)
 		return error;
-	error = s2_vm_invalidate_begin(vm, ro, TEST_PAGE_SIZE, walker);
+	error = s2_vm_invalidate_begin(vm, ro, TEST_PAGE_SIZE, S2_INVAL_UNMAP, walker);
 	if (!error) {
 		tracing_empty(ram.gpa, TEST_PAGE_SIZE);
 		tracing_empty(ro.gpa, TEST_PAGE_SIZE);

@@ -132,6 +132,10 @@ struct s2_walker {
 	uint64_t slot_size;
 	uint64_t slot_hva;
 	uint64_t slot_flags;
+	uint64_t slot_priv;
+	uint8_t *slot_attrs;
+	uint64_t retry_page; /* the page from which a fault was sent away last, plus 1, ... */
+	uint64_t retries;    /* ... and how often in a row */
 	uint32_t ntables;
 	void *tables[S2_WALKER_TABLES];
 	uint64_t *limbo; /* tables detached and invalidated, but others may still be in there; */
@@ -266,6 +270,15 @@ enum s2_age {
 S2_MUST_CHECK int s2_pt_age(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, enum s2_age age,
 			    struct s2_walker *walker, struct s2_gather *gather,
 			    struct s2_progress *progress);
+
+/*
+ * The same, and says which pages they were: bit n of `bitmap` (n / 64 its word) is set for page n
+ * of the range if its leaf was young, a block's for all its pages in the range; no bit is cleared.
+ * For S2_AGE_TEST and S2_AGE_CLEAR. Errors: as s2_pt_age(); S2_EINVAL (S2_AGE_SET).
+ */
+S2_MUST_CHECK int s2_pt_young(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, enum s2_age age,
+			      uint64_t *bitmap, struct s2_walker *walker, struct s2_gather *gather,
+			      struct s2_progress *progress);
 
 /*
  * Splits every leaf in [gpa, gpa + size) that is above `level`; output, rights, type, age and

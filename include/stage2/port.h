@@ -69,6 +69,11 @@ struct s2_tlb_op {
 enum s2_sync_kind {
 	S2_SYNC_DATA = 1u << 0, /* clean data caches to the point of coherency */
 	S2_SYNC_INSN = 1u << 1, /* make the contents executable: instruction caches */
+	/*
+	 * With S2_CPU_MTE, before normal memory becomes visible: pages whose tags were never set
+	 * get some. A page that the guest had before keeps its own: the port knows its pages.
+	 */
+	S2_SYNC_TAGS = 1u << 2,
 };
 
 struct s2_port {
@@ -89,9 +94,10 @@ struct s2_port {
 
 	/*
 	 * What is behind hva? Fill in *page and return 0; or S2_ENOENT (nothing), S2_EPERM (not for
-	 * this access), S2_EAGAIN (not now), S2_ENOMEM; all else is S2_EPORT. May sleep; called
-	 * outside any section. What it says may become stale at once: the host then calls
-	 * s2_vm_invalidate_begin().
+	 * this access), S2_EPOISON (broken), S2_EPENDING (on its way), S2_EAGAIN (not now),
+	 * S2_ENOMEM; all else is S2_EPORT. May sleep; called outside any section. What it says may
+	 * become stale at once: the host then calls s2_vm_host_begin() or
+	 * s2_vm_invalidate_begin(). A size that reaches beyond the slot is no lie: it is cut.
 	 */
 	int (*resolve)(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_page *page);
 

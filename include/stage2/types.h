@@ -70,6 +70,8 @@ enum s2_error {
 	S2_EPORT = -12,    /* the port answered nonsense (unaligned page, contradictory type) */
 	S2_EVERSION = -13, /* the port was written for another version of this interface */
 	S2_ECORRUPT = -14, /* an invariant of the tables does not hold (s2_pt_audit) */
+	S2_EPOISON = -15,  /* the backing page is broken (a memory error) */
+	S2_EPENDING = -16, /* the backing page is on its way */
 };
 
 /* The name of an error ("S2_EALIGN"), or "unknown error". Any context. */
@@ -132,6 +134,7 @@ enum s2_cpu_feature {
 	S2_CPU_TLB_LEVEL = 1u << 3, /* invalidation takes a level hint */
 	S2_CPU_XNX = 1u << 4,       /* execute rights by privilege */
 	S2_CPU_HA = 1u << 5,        /* hardware sets the access flag: a CPU, or a device's MMU */
+	S2_CPU_MTE = 1u << 6,       /* the guest uses allocation tags: they are owed S2_SYNC_TAGS */
 };
 
 struct s2_cpu {

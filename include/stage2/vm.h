@@ -19,23 +19,47 @@ extern "C" {
 #define S2_MAX_SLOTS     32767
 #define S2_SLOT_HEIGHT   8  /* of the slots' skip list: 4^8 = 65536 */
 #define S2_INVAL_BUCKETS 64 /* sequences, each for the 2 MiB regions that hash to it */
+#define S2_INVAL_RANGES  32 /* invalidations whose exact ranges are known */
+#define S2_CLAIMS        8  /* faults that may insist at once */
+#define S2_PATIENCE      4  /* how often a fault is sent away before it insists */
 
 enum s2_slot_flag {
 	S2_SLOT_READONLY = 1u << 0, /* a guest's write exits as MMIO */
+	S2_SLOT_PRIVATE = 1u << 1,  /* pages may be private: priv is good, attrs is needed */
+};
+
+/* What is said of a single page of guest memory, in its slot's attrs. */
+enum s2_page_attr {
+	S2_PAGE_PRIVATE = 1u << 0, /* backed by the slot's priv instead of hva */
+	S2_PAGE_NOWRITE = 1u << 1, /* a write exits: S2_EXIT_MEMORY, S2_EPERM */
+	S2_PAGE_NOEXEC = 1u << 2,  /* so does execution */
+	S2_PAGE_ATTRS = 7,
+};
+
+/* A slot's place in the index by hva (src/vm/names.h). Private. */
+struct s2_name {
+	struct s2_name *child[2];
+	struct s2_memslot *slot;
+	uint64_t first, last; /* what it names */
+	uint64_t max;         /* the highest `last` of itself and of those below */
 };
 
 /*
- * A range of guest memory and what backs it. The caller owns it, fills in the first four fields and
- * must leave them alone while it is in use; s2_vm_slot_*() change it. gpa, size and hva are
+ * A range of guest memory and what backs it. The caller owns it, fills in the first six fields and
+ * must leave them alone while it is in use; s2_vm_slot_*() change it. gpa, size, hva and priv are
  * multiples of the page size.
  */
 struct s2_memslot {
 	s2_gpa_t gpa;
 	s2_hva_t hva;
 	uint64_t size;
-	uint32_t flags;                          /* enum s2_slot_flag */
-	uint32_t height;                         /* private */
-	struct s2_memslot *next[S2_SLOT_HEIGHT]; /* private */
+	uint32_t flags; /* enum s2_slot_flag */
+	s2_hva_t priv;  /* S2_SLOT_PRIVATE: the host's name of the private memory */
+	uint8_t *attrs; /* a byte a page, enum s2_page_attr, the caller's memory; NULL: all 0 */
+	/* Private. */
+	uint32_t height;
+	struct s2_memslot *next[S2_SLOT_HEIGHT];
+	struct s2_name name[2]; /* by hva, by priv */
 };
 
 enum s2_vm_flag {
@@ -62,6 +86,22 @@ struct s2_inval_bucket {
 	uint64_t running;
 };
 
+/* An invalidation between its begin and its end, exactly. Private, as what follows. */
+struct s2_inval_range {
+	uint64_t state; /* 0: free; odd: being written; else what is in gpa and last is good */
+	uint64_t gpa, last;
+};
+
+/* A fault that was sent away too often by what did not concern it. */
+struct s2_claim {
+	uint64_t state __attribute__((aligned(S2_CACHE_LINE))); /* as above */
+	uint64_t gpa, last;
+	uint64_t disturbed;
+};
+
+struct s2_hold;
+struct s2_host_change;
+
 /*
  * A guest address space. The caller owns the memory; the fields are private. The tree is there to
  * be looked at: a fault may undo what is changed in it behind the vm's back.
@@ -70,12 +110,19 @@ struct s2_vm {
 	struct s2_pt pt;
 	uint32_t flags;
 	uint32_t nslots;
-	uint32_t slots_lock;
-	uint32_t pad;
+	uint32_t slots_lock; /* owned by changes of slots, shared by s2_vm_host_*() */
+	uint32_t lists_lock; /* of changes and holds; innermost, for a few instructions */
 	uint64_t generation; /* of the slots */
 	struct s2_memslot *slots[S2_SLOT_HEIGHT];
+	struct s2_name *names; /* the same slots, by hva */
+	struct s2_host_change *changes;
+	struct s2_hold *holds;
 	struct s2_inval_bucket inval_all;               /* every invalidation counts here ... */
 	struct s2_inval_bucket inval[S2_INVAL_BUCKETS]; /* ... and where it touches */
+	struct s2_inval_range ranges[S2_INVAL_RANGES];
+	uint64_t unranged; /* invalidations that found no place in ranges */
+	uint64_t claimed;  /* claims in use */
+	struct s2_claim claims[S2_CLAIMS];
 };
 
 /* As s2_pt_init() and s2_pt_fini(). s2_vm_fini() forgets the slots, whose memory is the caller's.
@@ -86,18 +133,19 @@ void s2_vm_fini(struct s2_vm *vm);
 
 /*
  * Adds a slot. Nothing is mapped, and what backs it is not looked at: s2_vm_prefault() checks or
- * maps it by the same code as a fault. Errors: S2_EALIGN, S2_ERANGE, S2_EINVAL (unknown flags),
- * S2_EOVERLAP, S2_ESLOTS.
+ * maps it by the same code as a fault. Errors: S2_EALIGN, S2_ERANGE, S2_EINVAL (unknown flags or
+ * attrs, S2_SLOT_PRIVATE without attrs), S2_EOVERLAP, S2_ESLOTS; S2_EAGAIN (the host is between
+ * s2_vm_host_begin() and _end() for some of this hva: nothing was done, try again).
  */
 S2_MUST_CHECK int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot);
 /*
  * Removes a slot and unmaps it. On return no fault uses it any more and the memory of *slot is the
- * caller's again. Errors: S2_ENOENT (it is not a slot of this address space).
+ * caller's again. Errors: S2_ENOENT (it is not a slot of this address space), S2_EAGAIN (as above).
  */
 S2_MUST_CHECK int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot,
 				 struct s2_walker *walker);
 /*
- * Moves, resizes, re-backs or re-flags a slot: *slot becomes as *to in its first four fields, all
+ * Moves, resizes, re-backs or re-flags a slot: *slot becomes as *to in its first six fields, all
  * at once for every vCPU, and what was mapped through it is unmapped. Errors: those of add and del;
  * after any error the slot is as before.
  */
@@ -116,6 +164,13 @@ enum s2_fault_kind {
 	S2_FAULT_ACCESS, /* access flag */
 };
 
+/* How the guest meant the page, where its CPU tells private memory from shared. */
+enum s2_view {
+	S2_VIEW_ANY, /* as it is */
+	S2_VIEW_SHARED,
+	S2_VIEW_PRIVATE,
+};
+
 /* A guest's fault as the CPU reported it. s2_arm64_decode_abort() fills one in for Arm. */
 struct s2_fault {
 	s2_gpa_t gpa;   /* exact where known, else the page */
@@ -123,14 +178,15 @@ struct s2_fault {
 	uint8_t kind;   /* enum s2_fault_kind */
 	uint8_t walk;   /* met while the guest's own tables were walked (Arm: S1PTW) */
 	uint8_t user;   /* the guest ran unprivileged */
-	uint8_t pad[4];
+	uint8_t view;   /* enum s2_view */
+	uint8_t pad[3];
 };
 
 enum s2_exit_reason {
 	S2_EXIT_RESUME, /* run the guest again: mapped, or to be tried again */
 	S2_EXIT_MMIO,   /* a device is to be emulated: no slot, or a write to a read-only one */
 	S2_EXIT_ABORT,  /* give the guest an external abort at its own vector */
-	S2_EXIT_MEMORY, /* the slot is there but the host has no page for it: the VMM decides */
+	S2_EXIT_MEMORY, /* the slot is there but no page for this access: the VMM decides */
 	S2_EXIT_EXEC,   /* execution from a device or from no slot, with S2_VM_EXEC_EXIT */
 };
 
@@ -139,9 +195,11 @@ struct s2_exit {
 	uint8_t access; /* enum s2_access */
 	uint8_t walk;   /* as in the fault */
 	uint8_t has_slot;
-	int32_t error; /* S2_EXIT_MEMORY: what resolve() said */
+	int32_t error; /* S2_EXIT_MEMORY: what resolve() said; S2_EPERM: attributes, or the view */
 	s2_gpa_t gpa;
-	uint64_t size; /* S2_EXIT_RESUME: of the leaf that serves gpa now, 0 if none */
+	uint64_t size;  /* S2_EXIT_RESUME: of the leaf that serves gpa now, 0 if none */
+	uint32_t attrs; /* of the page (enum s2_page_attr), if it has a slot */
+	uint32_t pad;
 };
 
 /*
@@ -162,15 +220,46 @@ S2_MUST_CHECK int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
 				 struct s2_progress *progress);
 
 /*
+ * Sets and clears attributes (enum s2_page_attr) of [gpa, gpa + size), all or nothing; what was
+ * mapped there is unmapped. Errors: S2_EALIGN, S2_ERANGE; S2_EINVAL (unknown attributes, or both
+ * set and cleared); S2_ENOENT (a page has no slot, its slot no attrs, or, for S2_PAGE_PRIVATE, no
+ * priv); S2_EAGAIN (as s2_vm_slot_add()).
+ */
+S2_MUST_CHECK int s2_vm_set_attrs(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, unsigned int set,
+				  unsigned int clear, struct s2_walker *walker);
+
+enum s2_inval {
+	S2_INVAL_UNMAP, /* what is there goes or becomes something else: nothing stays mapped */
+	S2_INVAL_WRITE, /* it must not be written (copy-on-write, merging): rights to write go */
+};
+
+/*
  * The host is about to change what is behind [gpa, gpa + size): from the return of begin until end,
- * nothing there is mapped and nothing will be; no translation of it is left in any TLB. Pairs may
- * overlap and nest; each begin needs its end with the same range. A block on the edge of the range
- * is removed whole, so that no memory is ever needed. Errors of begin (then no end): S2_EALIGN,
- * S2_ERANGE.
+ * nothing there is mapped (or may be written: enum s2_inval) and nothing will be; no translation of
+ * that is left in any TLB. Pairs may overlap and nest; each begin needs its end with the same
+ * range. A leaf on the edge of the range suffers as a whole, so that no memory is ever needed.
+ * Waits for holds in use there (stage2/hold.h). Errors of begin (then no end): S2_EALIGN,
+ * S2_ERANGE, S2_EINVAL.
  */
 S2_MUST_CHECK int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
-					 struct s2_walker *walker);
+					 enum s2_inval how, struct s2_walker *walker);
 void s2_vm_invalidate_end(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size);
+
+/* A change of the host's own memory on its way. The caller owns it; the fields are private. */
+struct s2_host_change {
+	struct s2_host_change *next, **link;
+	uint64_t first, last;
+};
+
+/*
+ * The same for all guest memory that is backed by [hva, hva + size), whichever slots lead there.
+ * From begin to end no slot with such backing comes, goes or changes. Begin waits for a change of
+ * slots that is under way; it does not wait for other host changes. Errors of begin (then no end):
+ * S2_EALIGN, S2_ERANGE, S2_EINVAL.
+ */
+S2_MUST_CHECK int s2_vm_host_begin(struct s2_vm *vm, struct s2_host_change *change, s2_hva_t hva,
+				   uint64_t size, enum s2_inval how, struct s2_walker *walker);
+void s2_vm_host_end(struct s2_vm *vm, struct s2_host_change *change);
 
 #ifdef __cplusplus
 }

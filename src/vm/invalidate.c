@@ -45,13 +45,16 @@ static int others_run(const struct s2_vm *vm, uint64_t mask)
 	return 0;
 }
 
-int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, struct s2_walker *walker)
+int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s2_inval how,
+			   struct s2_walker *walker)
 {
 	struct s2_progress progress;
 	struct s2_gather gather;
 	uint64_t mask;
 	int ret = s2_pt_check_range(&vm->pt, gpa.gpa, size);
 
+	if (!ret && how != S2_INVAL_UNMAP)
+		ret = S2_EINVAL;
 	if (ret)
 		return ret;
 	mask = bucket_mask(gpa.gpa, size);

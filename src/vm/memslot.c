@@ -191,7 +191,7 @@ enum slot_out {
 static void slot_take_out(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *walker,
 			  enum slot_out out)
 {
-	if (s2_vm_invalidate_begin(vm, slot->gpa, slot->size, walker))
+	if (s2_vm_invalidate_begin(vm, slot->gpa, slot->size, S2_INVAL_UNMAP, walker))
 		__builtin_trap(); /* the range was checked when the slot came */
 	slots_changed(vm, 1);
 	slot_unlink(vm, slot);
@@ -226,7 +226,7 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 		ret = slot_check(vm, to, slot);
 	if (!ret) {
 		/* Faults in the new range must not see the moment without the slot either. */
-		if (s2_vm_invalidate_begin(vm, to->gpa, to->size, walker))
+		if (s2_vm_invalidate_begin(vm, to->gpa, to->size, S2_INVAL_UNMAP, walker))
 			__builtin_trap();
 		slot_take_out(vm, slot, walker, SLOT_BACK);
 		slot->gpa = to->gpa;
