@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "../src/pgtable/internal.h"
 #include "random.h"
 
 const char *const op_name[OP_KINDS] = { "map", "unmap", "protect", "relax", "age", "split" };
@@ -75,8 +76,12 @@ void op_draw(struct run *run, struct op *op)
 		op->how = (unsigned int)run_random(run, 8) & (run_random(run, 2) ? 7u : 3u);
 	if (op->kind == OP_RELAX && run_random(run, 2))
 		op->how = S2_W;
+	if (op->kind == OP_PROTECT && !run_random(run, 3))
+		op->how |= S2_PROTECT_WHOLE;
 	if (op->kind == OP_AGE)
 		op->how = (unsigned int)run_random(run, 3);
+	if (op->kind == OP_AGE && op->how != S2_AGE_SET && run_random(run, 2))
+		op->how |= REF_YOUNG;
 	if (op->kind == OP_SPLIT)
 		op->how = (unsigned int)run_random(run, run->vm.pt.root_level + 1u);
 	if ((op->kind == OP_PROTECT || op->kind == OP_RELAX || op->kind == OP_AGE) &&
@@ -132,6 +137,19 @@ int op_draw_teeth(struct run *run, struct op *op)
 	return 1;
 }
 
+static int young(struct run *run, const struct op *op, struct s2_walker *w, struct s2_gather *g,
+		 struct s2_progress *progress)
+{
+	struct ref_bits *bits = &run->ref.bits[w != &run->walker];
+	int ret;
+
+	ref_bits_start(bits, op->size >> run->ref.page_shift);
+	ret = s2_pt_young(&run->vm.pt, s2_gpa(op->gpa), op->size,
+			  (enum s2_age)(op->how & ~REF_YOUNG), bits->word, w, g, progress);
+	ref_bits_count(&run->ref, bits, &run->sim, progress);
+	return ret;
+}
+
 int op_on_engine(struct run *run, const struct op *op, struct s2_walker *w, struct s2_gather *g,
 		 struct s2_progress *progress)
 {
@@ -145,10 +163,14 @@ int op_on_engine(struct run *run, const struct op *op, struct s2_walker *w, stru
 	case OP_UNMAP:
 		return s2_pt_unmap(pt, gpa, op->size, w, g, progress);
 	case OP_PROTECT:
+		if (op->how & S2_PROTECT_WHOLE)
+			return pt->ops->protect(pt, gpa, op->size, op->how, w, g, progress);
 		return s2_pt_protect(pt, gpa, op->size, op->how, w, g, progress);
 	case OP_RELAX:
 		return s2_pt_relax(pt, gpa, op->size, op->how, w, g, progress);
 	case OP_AGE:
+		if (op->how & REF_YOUNG)
+			return young(run, op, w, g, progress);
 		return s2_pt_age(pt, gpa, op->size, (enum s2_age)op->how, w, g, progress);
 	default:
 		break;
@@ -172,7 +194,7 @@ int op_on_reference(struct run *run, const struct op *op, struct ref_op *done)
 	case OP_RELAX:
 		return ref_relax(ref, done, op->how);
 	case OP_AGE:
-		ref_age(ref, done, (enum s2_age)op->how);
+		ref_age(ref, done, (enum s2_age)(op->how & ~REF_YOUNG));
 		return 0;
 	default:
 		ref_split(ref, done, op->how);

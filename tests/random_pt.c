@@ -8,6 +8,7 @@
  * progress->done on, as the interface promises. A gather often stays open over several operations.
  * In two runs of three a second walker strikes in the midst of them (strike.c).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "random.h"
@@ -77,13 +78,21 @@ static void flush(struct run *run, struct owed *owed)
 static void judge(struct run *run, const struct op *op, int ret, const struct s2_progress *progress)
 {
 	struct ref_op ref = { .gpa = op->gpa, .size = op->size };
-	int should;
+	int should, bits = op->kind == OP_AGE && op->how & REF_YOUNG;
+
+	if (bits)
+		ref.mark = calloc(op->size >> run->ref.page_shift, 1);
+	if (bits && !ref.mark)
+		abort();
 
 	if (op->kind == OP_MAP || op->kind == OP_UNMAP)
 		host_takes(run, op, progress->done);
 	ref.stop = ret == S2_ENOMEM || ret == S2_EQUOTA ? progress->done : op->size;
 	should = op_on_reference(run, op, &ref);
 	compare_progress(run, op, ret, should, progress, &ref);
+	if (bits)
+		ref_bits_judge(&run->ref.bits[0], &run->sim, ref.mark, ref.mark);
+	free(ref.mark);
 	compare_range(run, op->gpa, op->size);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/pgtable/internal.h"
 #include "ref.h"
 
 uint64_t ref_level_size(const struct ref *ref, unsigned int level)
@@ -47,6 +48,8 @@ void ref_fini(struct ref *ref)
 {
 	for (unsigned int i = 0; i < REF_WINDOWS; i++)
 		free(ref->window[i].pages);
+	free(ref->bits[0].word);
+	free(ref->bits[1].word);
 }
 
 const struct ref_window *ref_window_of(const struct ref *ref, uint64_t gpa)
@@ -237,13 +240,24 @@ void ref_unmap(struct ref *ref, struct ref_op *op)
 	}
 }
 
-void ref_protect(struct ref *ref, struct ref_op *op, unsigned int prot)
+void ref_protect(struct ref *ref, struct ref_op *op, unsigned int how)
 {
+	unsigned int prot = how & S2_RWX;
+
 	while (op->done < op->stop) {
 		uint64_t gpa = op->gpa + op->done;
 		struct ref_page *page = at(ref, gpa);
 		uint64_t *counter = &op->equal;
 
+		if (page->valid && page->prot & prot && partly(ref, op, gpa) &&
+		    how & S2_PROTECT_WHOLE) {
+			for (uint64_t a = leaf_start(ref, gpa); a < leaf_end(ref, gpa);
+			     a += page_size(ref))
+				at(ref, a)->prot &= (uint8_t)~prot;
+			advance(ref, op, min(leaf_end(ref, gpa), op->gpa + op->size) - gpa,
+				&op->changed);
+			continue;
+		}
 		if (page->valid && page->prot & prot) {
 			while (partly(ref, op, gpa))
 				split_leaf(ref, gpa);
@@ -303,6 +317,52 @@ void ref_age(struct ref *ref, struct ref_op *op, enum s2_age age)
 		for (uint64_t a = start; a < end && age != S2_AGE_TEST; a += page_size(ref))
 			at(ref, a)->young = age == S2_AGE_SET;
 	}
+}
+
+#define BEHIND 0xa5c3a5c3a5c3a5c3ull
+
+static int bit(const struct ref_bits *bits, uint64_t n)
+{
+	return bits->word[n / 64] >> n % 64 & 1;
+}
+
+void ref_bits_start(struct ref_bits *bits, uint64_t pages)
+{
+	uint64_t words = pages / 64 + 2;
+
+	free(bits->word);
+	bits->word = malloc(words * sizeof(*bits->word));
+	if (!bits->word)
+		abort();
+	bits->pages = pages;
+	for (uint64_t i = 0; i < words; i++)
+		bits->word[i] = i < pages / 64 ? 0 : BEHIND;
+	bits->word[pages / 64] &= ~0ull << pages % 64;
+}
+
+void ref_bits_count(const struct ref *ref, const struct ref_bits *bits, struct sim *sim,
+		    const struct s2_progress *progress)
+{
+	uint64_t bytes = 0;
+
+	for (uint64_t n = 0; n < bits->pages; n++)
+		bytes += (uint64_t)bit(bits, n) << ref->page_shift;
+	if (bytes != progress->changed)
+		sim_fail(sim, "young: 0x%llx bytes are marked, 0x%llx should be",
+			 (unsigned long long)bytes, (unsigned long long)progress->changed);
+	for (uint64_t n = bits->pages; n < (bits->pages / 64 + 2) * 64; n++)
+		if (bit(bits, n) != (int)(BEHIND >> n % 64 & 1))
+			sim_fail(sim, "young: bit %llu behind the range was changed",
+				 (unsigned long long)(n - bits->pages));
+}
+
+void ref_bits_judge(const struct ref_bits *bits, struct sim *sim, const uint8_t *a,
+		    const uint8_t *b)
+{
+	for (uint64_t n = 0; n < bits->pages; n++)
+		if (bit(bits, n) ? !a[n] && !b[n] && !sim->regime.ha : a[n] && b[n])
+			sim_fail(sim, "young: page %llu of the range should%s be marked",
+				 (unsigned long long)n, bit(bits, n) ? " not" : "");
 }
 
 void ref_split(struct ref *ref, struct ref_op *op, unsigned int level)

@@ -38,8 +38,18 @@ struct ref_window {
 	struct ref_page *pages;
 };
 
+/* Beside enum s2_age: by s2_pt_young(). */
+#define REF_YOUNG (1u << 8)
+
+/* What s2_pt_young() said of a range, and a word behind it that it must leave alone. */
+struct ref_bits {
+	uint64_t *word;
+	uint64_t pages;
+};
+
 struct ref {
 	struct ref_window window[REF_WINDOWS];
+	struct ref_bits bits[2]; /* of the last call of: the walker, who strikes */
 	unsigned int page_shift;
 	unsigned int stride;
 	unsigned int block_level; /* highest level of leaves */
@@ -76,10 +86,23 @@ uint64_t ref_level_size(const struct ref *ref, unsigned int level);
 int ref_map(struct ref *ref, struct ref_op *op, uint64_t hpa, struct s2_attr attr,
 	    unsigned int flags);
 void ref_unmap(struct ref *ref, struct ref_op *op);
-void ref_protect(struct ref *ref, struct ref_op *op, unsigned int prot);
+/* how: rights, and S2_PROTECT_WHOLE (src/pgtable/internal.h). */
+void ref_protect(struct ref *ref, struct ref_op *op, unsigned int how);
 int ref_relax(struct ref *ref, struct ref_op *op, unsigned int prot);
 void ref_age(struct ref *ref, struct ref_op *op, enum s2_age age);
 void ref_split(struct ref *ref, struct ref_op *op, unsigned int level);
+
+/* A fresh bitmap for a range of so many pages. */
+void ref_bits_start(struct ref_bits *bits, uint64_t pages);
+/* Nothing behind the range was touched, and as many pages are marked as were counted. */
+void ref_bits_count(const struct ref *ref, const struct ref_bits *bits, struct sim *sim,
+		    const struct s2_progress *progress);
+/*
+ * Page by page: a and b say whether it changed (ref_op.mark) if one or the other came first.
+ * Hardware may have made any page young.
+ */
+void ref_bits_judge(const struct ref_bits *bits, struct sim *sim, const uint8_t *a,
+		    const uint8_t *b);
 
 /*
  * Compares all pages of [gpa, gpa + size) with the engine's lookup and with the simulation's own

@@ -223,6 +223,8 @@ static void judge_changed(struct run *run, const struct both *both, int who)
 	for (int i = 0; i < 4; i++)
 		if (both->order[i / 2].ref[i % 2].done != both->progress[i % 2].done)
 			return; /* they got so far only together */
+	if (op->kind == OP_AGE && op->how & REF_YOUNG)
+		ref_bits_judge(&run->ref.bits[who], &run->sim, a, b);
 	for (uint64_t i = 0; i < op->size >> run->ref.page_shift; i++) {
 		low += (uint64_t)(a[i] & b[i]) << run->ref.page_shift;
 		high += (uint64_t)(a[i] | b[i]) << run->ref.page_shift;

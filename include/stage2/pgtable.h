@@ -69,6 +69,7 @@ struct s2_stats {
 	uint64_t fault_walk;             /* faults on a walk of the guest's own tables */
 	uint64_t fault_spurious;         /* the mapping was already there */
 	uint64_t fault_retry;            /* the host was taking the memory away */
+	uint64_t fault_precise;          /* after retries: came through by insisting */
 	uint64_t exit_mmio;
 	uint64_t exit_abort;
 	uint64_t exit_memory;
@@ -133,7 +134,6 @@ struct s2_walker {
 	uint64_t slot_hva;
 	uint64_t slot_flags;
 	uint64_t slot_priv;
-	uint8_t *slot_attrs;
 	uint64_t retry_page; /* the page from which a fault was sent away last, plus 1, ... */
 	uint64_t retries;    /* ... and how often in a row */
 	uint32_t ntables;

@@ -86,17 +86,16 @@ struct s2_inval_bucket {
 	uint64_t running;
 };
 
-/* An invalidation between its begin and its end, exactly. Private, as what follows. */
-struct s2_inval_range {
-	uint64_t state; /* 0: free; odd: being written; else what is in gpa and last is good */
+/* A published range of guest memory. Private, as what follows. */
+struct s2_range {
+	uint64_t state; /* counts up: of four, 0 is free, 1 being written, 2 good */
 	uint64_t gpa, last;
 };
 
 /* A fault that was sent away too often by what did not concern it. */
 struct s2_claim {
-	uint64_t state __attribute__((aligned(S2_CACHE_LINE))); /* as above */
-	uint64_t gpa, last;
-	uint64_t disturbed;
+	struct s2_range range __attribute__((aligned(S2_CACHE_LINE)));
+	uint64_t disturbed; /* an invalidation of it has ended */
 };
 
 struct s2_hold;
@@ -119,8 +118,8 @@ struct s2_vm {
 	struct s2_hold *holds;
 	struct s2_inval_bucket inval_all;               /* every invalidation counts here ... */
 	struct s2_inval_bucket inval[S2_INVAL_BUCKETS]; /* ... and where it touches */
-	struct s2_inval_range ranges[S2_INVAL_RANGES];
-	uint64_t unranged; /* invalidations that found no place in ranges */
+	struct s2_range ranges[S2_INVAL_RANGES];        /* ... and what exactly is running */
+	uint64_t unranged; /* running invalidations that found no place in there */
 	uint64_t claimed;  /* claims in use */
 	struct s2_claim claims[S2_CLAIMS];
 };

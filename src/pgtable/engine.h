@@ -262,7 +262,9 @@ static S2_ALWAYS_INLINE unsigned int map_level(const struct s2_fmt *f, const str
 /*
  * Cache maintenance that is owed before a guest may use this memory (requirement F4): without FWB
  * the guest may access it uncached and must not miss what is still in the cache; instructions that
- * were fetched from it in an earlier life must go. Never for devices.
+ * were fetched from it in an earlier life must go; allocation tags must be somebody's. Never for
+ * devices. No leaf is without S2_R, so that is a new right where a leaf is made, or gets another
+ * output, and nowhere else.
  */
 static S2_ALWAYS_INLINE unsigned int map_sync_kind(const struct s2_pt *pt, struct s2_attr attr,
 						   unsigned int new_prot)
@@ -274,6 +276,8 @@ static S2_ALWAYS_INLINE unsigned int map_sync_kind(const struct s2_pt *pt, struc
 		kind |= S2_SYNC_DATA;
 	if (new_prot & S2_X && !(features & S2_CPU_DIC))
 		kind |= S2_SYNC_INSN;
+	if (S2_UNLIKELY(features & S2_CPU_MTE) && new_prot & S2_R && attr.type == S2_MEM_NORMAL)
+		kind |= S2_SYNC_TAGS;
 	if (!kind || s2_memtype_is_device((enum s2_memtype)attr.type) || !pt->port->cache_sync)
 		return 0;
 	return kind;

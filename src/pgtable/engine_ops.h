@@ -165,10 +165,15 @@ static S2_ALWAYS_INLINE int engine_pt_map(const struct s2_fmt *f, struct s2_pt *
 /* An operation on what is mapped in a range; `valid`: what `how` says can be done. */
 static S2_ALWAYS_INLINE int engine_pt_range(const struct s2_fmt *f, struct s2_pt *pt, s2_step *step,
 					    s2_gpa_t gpa, uint64_t size, unsigned int how,
-					    int valid, int in_place, struct s2_walker *walker,
-					    struct s2_gather *gather, struct s2_progress *progress)
+					    uint64_t *bitmap, int valid, int in_place,
+					    struct s2_walker *walker, struct s2_gather *gather,
+					    struct s2_progress *progress)
 {
-	struct s2_job job = { .gpa = gpa.gpa, .end = gpa.gpa + size, .how = how };
+	struct s2_job job = { .gpa = gpa.gpa,
+			      .end = gpa.gpa + size,
+			      .how = how,
+			      .bitmap = bitmap,
+			      .start = gpa.gpa };
 	int ret = s2_pt_check_range(pt, gpa.gpa, size);
 
 	if (S2_UNLIKELY(ret || !valid)) {
@@ -201,8 +206,36 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 					   unsigned int how, struct s2_walker *walker,             \
 					   struct s2_gather *gather, struct s2_progress *progress) \
 	{                                                                                          \
-		return engine_pt_range(&format, pt, step_##op, gpa, size, how, valid, in_place,    \
-				       walker, gather, progress);                                  \
+		return engine_pt_range(&format, pt, step_##op, gpa, size, how, NULL, valid,        \
+				       in_place, walker, gather, progress);                        \
+	}
+
+/* Age has one long way, with a bitmap or without. */
+#define S2_AGE_FN(name, format)                                                                    \
+	static S2_NOINLINE int name##_young(                                                       \
+		struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int how, uint64_t *bitmap, \
+		struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)  \
+	{                                                                                          \
+		return engine_pt_range(&format, pt, step_age, gpa, size, how, bitmap,              \
+				       how <= (bitmap ? S2_AGE_CLEAR : S2_AGE_SET),                \
+				       how != S2_AGE_TEST, walker, gather, progress);              \
+	}                                                                                          \
+	static int name##_age(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int how,     \
+			      struct s2_walker *walker, struct s2_gather *gather,                  \
+			      struct s2_progress *progress)                                        \
+	{                                                                                          \
+		return name##_young(pt, gpa, size, how, NULL, walker, gather, progress);           \
+	}                                                                                          \
+	static int name##_near_young(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size,                \
+				     unsigned int how, uint64_t *bitmap, struct s2_walker *walker, \
+				     struct s2_gather *gather, struct s2_progress *progress)       \
+	{                                                                                          \
+		if (how == S2_AGE_CLEAR && near_revise(&format, pt, gpa.gpa, size, S2_REVISE_AGE,  \
+						       how, walker, gather, progress)) {           \
+			*bitmap |= 1; /* only young pages go this way */                           \
+			return 0;                                                                  \
+		}                                                                                  \
+		return name##_young(pt, gpa, size, how, bitmap, walker, gather, progress);         \
 	}
 
 #define S2_NEAR_FN(name, format, op, what)                                                        \
@@ -247,9 +280,10 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 		return engine_map(&format, pt, job, walker, gather);                               \
 	}                                                                                          \
 	S2_RANGE_FN(name, format, unmap, 1, 0)                                                     \
-	S2_RANGE_FN(name, format, protect, !(how & S2_R) && check_prot(&format, pt, how), 1)       \
+	S2_RANGE_FN(name, format, protect,                                                         \
+		    !(how & S2_R) && check_prot(&format, pt, how & ~S2_PROTECT_WHOLE), 1)          \
 	S2_RANGE_FN(name, format, relax, check_prot(&format, pt, how), relax_in_place(pt, how))    \
-	S2_RANGE_FN(name, format, age, how <= S2_AGE_SET, how != S2_AGE_TEST)                      \
+	S2_AGE_FN(name, format)                                                                    \
 	S2_RANGE_FN(name, format, split, how <= pt->root_level, 0)                                 \
 	S2_NEAR_FN(name, format, protect, S2_REVISE_PROTECT)                                       \
 	S2_NEAR_FN(name, format, relax, S2_REVISE_RELAX)                                           \
@@ -285,6 +319,7 @@ static S2_ALWAYS_INLINE int check_prot(const struct s2_fmt *f, const struct s2_p
 		.protect = name##_near_protect,                                                    \
 		.relax = name##_near_relax,                                                        \
 		.age = name##_near_age,                                                            \
+		.young = name##_near_young,                                                        \
 		.split = name##_split,                                                             \
 		.lookup = name##_lookup,                                                           \
 		.audit = name##_audit,                                                             \

@@ -271,13 +271,46 @@ static S2_ALWAYS_INLINE uint64_t edit_run(const struct s2_fmt *f, uint64_t *entr
 	return n;
 }
 
-/* Cache maintenance goes with the very leaf that it was done for. */
+/* A block that is only partly in the range: split it, or narrow it whole if that is wished. */
+static S2_ALWAYS_INLINE int protect_edge(const struct s2_fmt *f, const struct s2_at *at,
+					 uint64_t value, uint64_t flip, uint64_t part,
+					 struct s2_job *job)
+{
+	if (!(job->how & S2_PROTECT_WHOLE))
+		return split_leaf(f, at);
+	/*
+	 * Who protects what lies outside the range would find it done, and cannot know who owes the
+	 * invalidation: it is busy until that is complete.
+	 */
+	if (!pte_change_as(f, at, value, value ^ flip, PTE_BREAK))
+		return S2_STEP_ON;
+	job->changed += part;
+	job->gpa += part;
+	return S2_STEP_ON;
+}
+
+/* The pages of the next `size` bytes of the job were young. */
+static S2_ALWAYS_INLINE void say_young(const struct s2_fmt *f, const struct s2_job *job,
+				       uint64_t size)
+{
+	uint64_t page = (job->gpa - job->start) >> f->page_shift;
+	uint64_t end = page + (size >> f->page_shift), n;
+
+	for (; page < end; page += n) {
+		n = min_u64(64 - page % 64, end - page);
+		job->bitmap[page / 64] |= ~0ull >> (64 - n) << page % 64;
+	}
+}
+
+/* Cache maintenance goes with the very leaf that it was done for: for the rights that it lacked. */
 static S2_ALWAYS_INLINE uint64_t edit_synced(const struct s2_fmt *f, const struct s2_at *at,
 					     uint64_t value, const struct s2_job *job,
 					     uint64_t flip)
 {
-	map_sync(at, f->leaf_hpa(value, at->level), s2_fmt_size(f, at->level),
-		 f->leaf_attr(value, at->pt->cpu.features), job->how);
+	struct s2_attr attr = f->leaf_attr(value, at->pt->cpu.features);
+
+	map_sync(at, f->leaf_hpa(value, at->level), s2_fmt_size(f, at->level), attr,
+		 job->how & ~(unsigned int)attr.prot);
 	return pte_edit(at->entry, value, value ^ flip, 0) ? 1 : 0;
 }
 
@@ -313,7 +346,7 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 			break;
 		ret = revise_leaf(f, at, value, job, what, &edit);
 		if (ret == S2_STEP_ON && edit.whole && part != size) {
-			ret = split_leaf(f, at);
+			ret = protect_edge(f, at, value, edit.flip, part, job);
 			break;
 		}
 		if (ret != S2_STEP_ON)
@@ -334,6 +367,8 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 			from = min_u64(from, at->gpa);
 			to = at->gpa + n * size;
 		}
+		if (what == S2_REVISE_AGE && edit.counts && job->bitmap)
+			say_young(f, job, part);
 		if (edit.counts)
 			job->changed += part;
 		else if (what != S2_REVISE_PROTECT)

@@ -15,15 +15,30 @@
 /* Remove blocks on the edge whole instead of splitting them: never needs a table. */
 #define S2_UNMAP_WHOLE 1u
 
+/*
+ * Beside the rights that protect takes: blocks on the edge lose them as a whole instead of being
+ * split. Never needs a table, so it cannot fail. The part outside is nobody's to flush, so all of
+ * such a block is invalidated at once, behind busy (invariant 9).
+ */
+#define S2_PROTECT_WHOLE (1u << 8)
+
 /* A range operation on its way. Steps move gpa (and hpa) forward. */
 struct s2_job {
 	uint64_t gpa;
 	uint64_t end;
-	uint64_t hpa;        /* map */
-	struct s2_attr attr; /* map */
-	unsigned int how; /* map: enum s2_map_flag; unmap: S2_UNMAP_WHOLE; protect, relax: rights;
-			     age: enum s2_age; split: level */
-	unsigned int cap; /* map: no leaf above this level */
+	union {
+		struct {
+			uint64_t hpa;        /* map */
+			struct s2_attr attr; /* map */
+			unsigned int cap;    /* map: no leaf above this level */
+		};
+		struct {
+			uint64_t *bitmap; /* age: NULL, or a bit for each page that was young */
+			uint64_t start;   /* age: the page of bit 0 */
+		};
+	};
+	unsigned int how; /* map: enum s2_map_flag; unmap: S2_UNMAP_WHOLE; protect: rights,
+			     S2_PROTECT_WHOLE; relax: rights; age: enum s2_age; split: level */
 	uint64_t changed;
 	uint64_t equal;
 };
@@ -58,6 +73,13 @@ struct s2_pt_ops {
 		   unsigned int flags, struct s2_walker *walker, struct s2_gather *gather,
 		   struct s2_progress *progress);
 	s2_range_fn unmap, protect, relax, age, split;
+	/*
+	 * age with a bitmap, which is this thread's alone: words are OR-ed into it by plain stores.
+	 * Bits are set for exactly the pages that progress->changed counts.
+	 */
+	int (*young)(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int how,
+		     uint64_t *bitmap, struct s2_walker *walker, struct s2_gather *gather,
+		     struct s2_progress *progress);
 	/*
 	 * Maps one leaf of a level by the short way (engine_near.h), in a section of the caller's.
 	 * Never waits, owes nothing but what its result says.

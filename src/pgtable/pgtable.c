@@ -12,9 +12,9 @@ static const struct s2_pt_ops *const formats[S2_FORMATS] = {
 const char *s2_strerror(int error)
 {
 	static const char *const names[] = {
-		"S2_OK",     "S2_EALIGN", "S2_ERANGE", "S2_EINVAL",   "S2_ENOMEM",
-		"S2_EQUOTA", "S2_EEXIST", "S2_ENOENT", "S2_EOVERLAP", "S2_ESLOTS",
-		"S2_EPERM",  "S2_EAGAIN", "S2_EPORT",  "S2_EVERSION", "S2_ECORRUPT",
+		"S2_OK",     "S2_EALIGN",   "S2_ERANGE",   "S2_EINVAL",  "S2_ENOMEM",   "S2_EQUOTA",
+		"S2_EEXIST", "S2_ENOENT",   "S2_EOVERLAP", "S2_ESLOTS",  "S2_EPERM",    "S2_EAGAIN",
+		"S2_EPORT",  "S2_EVERSION", "S2_ECORRUPT", "S2_EPOISON", "S2_EPENDING",
 	};
 
 	if (error > 0 || error <= -(int)(sizeof(names) / sizeof(names[0])))
@@ -129,6 +129,8 @@ int s2_pt_unmap(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, struct s2_walker 
 int s2_pt_protect(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int prot,
 		  struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)
 {
+	if (S2_UNLIKELY(prot & S2_PROTECT_WHOLE)) /* src/vm's, and no right: as any other such */
+		prot = ~0u;
 	return pt->ops->protect(pt, gpa, size, prot, walker, gather, progress);
 }
 
@@ -142,6 +144,12 @@ int s2_pt_age(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, enum s2_age age,
 	      struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)
 {
 	return pt->ops->age(pt, gpa, size, age, walker, gather, progress);
+}
+
+int s2_pt_young(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, enum s2_age age, uint64_t *bitmap,
+		struct s2_walker *walker, struct s2_gather *gather, struct s2_progress *progress)
+{
+	return pt->ops->young(pt, gpa, size, age, bitmap, walker, gather, progress);
 }
 
 int s2_pt_split(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, unsigned int level,

@@ -24,9 +24,11 @@ struct request {
 	uint64_t gpa; /* of the page */
 	enum s2_access access;
 	unsigned int exec;  /* the right that execution needs: by the guest's privilege */
+	unsigned int view;  /* enum s2_view */
 	int permission;     /* a permission fault: the CPU may hold a stale entry */
 	int error;          /* NO_PAGE */
-	unsigned int level; /* MAPPED: of the leaf */
+	unsigned int level; /* MAPPED, RETRY: of the leaf */
+	unsigned int attrs; /* of the page */
 };
 
 /* Is the port's answer about hva possible at all? */
@@ -43,29 +45,31 @@ static S2_ALWAYS_INLINE int page_ok(const struct s2_pt *pt, uint64_t hva,
 }
 
 /* Largest block around gpa that the page, the slot and both alignments allow (rows V9, V6). */
-static S2_ALWAYS_INLINE unsigned int block_level(const struct s2_pt *pt,
-						 const struct s2_walker *walker, uint64_t gpa,
-						 const struct s2_page *page)
+static S2_ALWAYS_INLINE unsigned int block_level(const struct s2_vm *vm, struct s2_walker *walker,
+						 const struct request *rq,
+						 const struct s2_page *page, unsigned int cap)
 {
-	unsigned int level = pt->block_level;
+	const struct s2_pt *pt = &vm->pt;
+	uint64_t gpa = rq->gpa;
+	unsigned int level = cap;
 
 	for (; level > 0; level--) {
 		uint64_t size = 1ull << s2_pt_shift(pt, level), start = gpa & ~(size - 1);
 
 		if (page->size >= size && pt->ops->fmt->leaf_levels >> level & 1 &&
 		    !((gpa ^ page->hpa.hpa) & (size - 1)) && start >= walker->slot_gpa &&
-		    start + size - walker->slot_gpa <= walker->slot_size)
+		    start + size - walker->slot_gpa <= walker->slot_size &&
+		    S2_LIKELY(!(walker->slot_flags & S2_SLOT_ATTRS) ||
+			      s2_attrs_same(vm, walker, start, size, rq->attrs)))
 			break;
 	}
 	return level;
 }
 
 /* Rights of the new mapping: all that slot and page permit, but execution late if so wished. */
-static uint8_t mapping_prot(const struct s2_vm *vm, uint64_t slot_flags, unsigned int prot,
-			    enum s2_access access)
+static S2_ALWAYS_INLINE uint8_t mapping_prot(const struct s2_vm *vm, unsigned int prot,
+					     enum s2_access access)
 {
-	if (slot_flags & S2_SLOT_READONLY)
-		prot &= ~(unsigned int)S2_W;
 	if (vm->flags & S2_VM_LAZY_EXEC && access != S2_ACCESS_EXEC)
 		prot &= ~(unsigned int)S2_X;
 	return (uint8_t)prot;
@@ -165,14 +169,13 @@ static S2_ALWAYS_INLINE int find_slot(const struct s2_vm *vm, struct s2_walker *
 }
 
 /* Only if nothing was happening there since the sample is what was (not) found the truth. */
-static S2_NOINLINE int confirm(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa,
-			       int outcome, uint64_t sequence)
+static S2_NOINLINE int confirm(const struct s2_vm *vm, struct s2_walker *walker,
+			       const struct s2_sample *sample, int outcome)
 {
-	struct s2_sample sample = { &vm->inval[s2_bucket_of(gpa)], sequence, 0 };
 	int valid;
 
 	s2_enter(walker);
-	valid = s2_vm_sample_valid(vm, 1, &sample);
+	valid = s2_vm_sample_valid(vm, 1, sample);
 	s2_leave(walker);
 	return valid ? outcome : RETRY;
 }
@@ -190,7 +193,10 @@ static S2_ALWAYS_INLINE int resolve(struct s2_vm *vm, struct request *rq, uint64
 		rq->error = ret;
 		if (ret == S2_EAGAIN)
 			return RETRY;
-		return ret == S2_ENOENT || ret == S2_EPERM || ret == S2_ENOMEM ? NO_PAGE : S2_EPORT;
+		return ret == S2_ENOENT || ret == S2_EPERM || ret == S2_ENOMEM ||
+				       ret == S2_EPOISON || ret == S2_EPENDING
+			       ? NO_PAGE
+			       : S2_EPORT;
 	}
 	if (!page_ok(pt, hva, page))
 		return S2_EPORT;
@@ -200,34 +206,132 @@ static S2_ALWAYS_INLINE int resolve(struct s2_vm *vm, struct request *rq, uint64
 	return rq->access == S2_ACCESS_EXEC && !(page->prot & rq->exec) ? NO_EXEC : 0;
 }
 
-static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+/* What a slot that is not plain makes of a fault. */
+struct special {
+	uint64_t hva;      /* of the page */
+	unsigned int deny; /* rights that the mapping must not have */
+};
+
+/* Returns 0 or what came of it. */
+static S2_NOINLINE int look_closer(const struct s2_vm *vm, struct s2_walker *walker,
+				   struct request *rq, struct special *special)
+{
+	uint64_t offset = rq->gpa - walker->slot_gpa;
+	int private;
+
+	special->deny = walker->slot_flags & S2_SLOT_READONLY ? S2_W : 0;
+	if (walker->slot_flags & S2_SLOT_ATTRS)
+		rq->attrs = s2_attrs_read(vm, walker, rq->gpa);
+	private = (rq->attrs & S2_PAGE_PRIVATE) != 0;
+	special->hva = (private ? walker->slot_priv : walker->slot_hva) + offset;
+	rq->error = S2_EPERM;
+	if (rq->view != S2_VIEW_ANY && (rq->view == S2_VIEW_PRIVATE) != private)
+		return NO_PAGE;
+	if (rq->access == S2_ACCESS_WRITE && special->deny)
+		return READONLY;
+	if (rq->attrs & S2_PAGE_NOWRITE)
+		special->deny |= S2_W;
+	if (rq->attrs & S2_PAGE_NOEXEC)
+		special->deny |= S2_X;
+	if ((rq->access == S2_ACCESS_WRITE && special->deny & S2_W) ||
+	    (rq->access == S2_ACCESS_EXEC && special->deny & S2_X))
+		return NO_PAGE;
+	return 0;
+}
+
+/*
+ * Maps what rq is about: no leaf above level `cap`, believing what `claim` says about invalidations
+ * (NULL: what the counters say).
+ */
+static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walker,
+					struct request *rq, unsigned int cap,
+					const struct s2_claim *claim)
 {
 	struct s2_pt *pt = &vm->pt;
 	struct s2_sample sample;
+	struct special special;
 	struct mapping map;
 	struct s2_page page;
 	uint64_t size;
-	int ret;
+	int ret = 0;
 
-	s2_vm_sample(vm, rq->gpa, &sample);
+	s2_vm_sample(vm, rq->gpa, claim, &sample);
 	if (S2_UNLIKELY(!find_slot(vm, walker, rq->gpa)))
-		return confirm(vm, walker, rq->gpa, NO_SLOT, sample.sequence);
-	if (S2_UNLIKELY(rq->access == S2_ACCESS_WRITE && walker->slot_flags & S2_SLOT_READONLY))
-		return confirm(vm, walker, rq->gpa, READONLY, sample.sequence);
-	ret = resolve(vm, rq, walker->slot_hva + (rq->gpa - walker->slot_gpa), &page);
+		return confirm(vm, walker, &sample, NO_SLOT);
+	special.hva = walker->slot_hva + (rq->gpa - walker->slot_gpa);
+	special.deny = 0;
+	if (S2_UNLIKELY(walker->slot_flags | rq->view))
+		ret = look_closer(vm, walker, rq, &special);
+	if (S2_LIKELY(!ret))
+		ret = resolve(vm, rq, special.hva, &page);
 	if (S2_UNLIKELY(ret))
-		return ret < 0 ? ret : confirm(vm, walker, rq->gpa, ret, sample.sequence);
+		return ret < 0 ? ret : confirm(vm, walker, &sample, ret);
 
-	rq->level = block_level(pt, walker, rq->gpa, &page);
+	rq->level = block_level(vm, walker, rq, &page, cap);
 	size = 1ull << s2_pt_shift(pt, rq->level);
 	map.gpa = rq->gpa & ~(size - 1);
 	map.hpa = page.hpa.hpa & ~(size - 1);
-	map.attr.prot = mapping_prot(vm, walker->slot_flags, page.prot, rq->access);
+	map.attr.prot = mapping_prot(vm, page.prot & ~special.deny, rq->access);
 	map.attr.type = page.type;
 	map.attr.sw = 0;
 	map.attr.pad = 0;
 	map.level = rq->level;
 	return insert(vm, walker, rq->gpa, &map, rq->permission, &sample);
+}
+
+static S2_NOINLINE int fault_in_again(struct s2_vm *vm, struct s2_walker *walker,
+				      struct request *rq, unsigned int cap,
+				      const struct s2_claim *claim)
+{
+	return fault_in_as(vm, walker, rq, cap, claim);
+}
+
+/* The largest leaf that has a region's counters to itself. */
+static unsigned int region_level(const struct s2_pt *pt)
+{
+	unsigned int level = pt->block_level;
+
+	while (level && s2_pt_shift(pt, level) > S2_REGION_SHIFT)
+		level--;
+	return level;
+}
+
+/*
+ * What was learnt became stale, or seems so. A leaf larger than a region is disturbed by every
+ * invalidation: less is asked for. And who is sent away from one page for too often insists: then
+ * only what really touches that page counts, and it is mapped alone.
+ */
+static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+{
+	unsigned int cap = region_level(&vm->pt);
+	struct s2_claim *claim;
+	int ret = RETRY;
+
+	if (walker->retry_page != rq->gpa + 1) {
+		walker->retry_page = rq->gpa + 1;
+		walker->retries = 0;
+	}
+	if (rq->level > cap)
+		ret = fault_in_again(vm, walker, rq, cap, NULL);
+	if (ret != RETRY || ++walker->retries < S2_PATIENCE)
+		return ret;
+	claim = s2_vm_claim(vm, rq->gpa, rq->gpa + (1ull << vm->pt.page_shift) - 1);
+	if (!claim)
+		return ret;
+	ret = fault_in_again(vm, walker, rq, 0, claim);
+	s2_vm_release(vm, claim);
+	if (ret != RETRY) {
+		walker->retries = 0;
+		s2_count(&walker->stats.fault_precise, 1);
+	}
+	return ret;
+}
+
+static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+{
+	int ret = fault_in_as(vm, walker, rq, vm->pt.block_level, NULL);
+
+	return S2_LIKELY(ret != RETRY) ? ret : retry(vm, walker, rq);
 }
 
 /*
@@ -306,13 +410,15 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	int ret;
 
 	if (S2_UNLIKELY(fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
-			fault->gpa.gpa >> vm->pt.ipa_bits))
+			fault->view > S2_VIEW_PRIVATE || fault->gpa.gpa >> vm->pt.ipa_bits))
 		return S2_EINVAL;
 	rq.gpa = fault->gpa.gpa & ~((1ull << vm->pt.page_shift) - 1);
 	rq.access = (enum s2_access)fault->access;
 	rq.exec = 0;
 	if (rq.access == S2_ACCESS_EXEC)
 		rq.exec = fault->user ? S2_XU : S2_XP;
+	rq.view = fault->view;
+	rq.attrs = 0;
 	rq.permission = fault->kind == S2_FAULT_PERMISSION;
 	rq.error = 0;
 	rq.level = 0;
@@ -334,6 +440,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	exit->walk = fault->walk != 0;
 	exit->gpa = fault->gpa;
 	exit->error = 0;
+	exit->attrs = rq.attrs;
 	if (S2_LIKELY((ret & 0xff) == MAPPED)) {
 		rq.level |= (unsigned int)ret >> YOUNG_LEVEL;
 		exit->reason = S2_EXIT_RESUME;
@@ -359,6 +466,7 @@ int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s2_access
 	if (!ret && access > S2_ACCESS_EXEC)
 		ret = S2_EINVAL;
 	while (!ret && rq.gpa < end) {
+		rq.attrs = 0;
 		ret = fault_in(vm, walker, &rq);
 		switch (ret) {
 		case MAPPED:

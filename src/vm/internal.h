@@ -20,11 +20,15 @@
 
 #define S2_REGION_SHIFT 21
 
+/* A slot has attrs: in the copy of its flags that a walker keeps, beside enum s2_slot_flag. */
+#define S2_SLOT_ATTRS (1u << 31)
+
 /* What a fault knew before it asked anybody. */
 struct s2_sample {
 	const struct s2_inval_bucket *bucket; /* of the region */
 	uint64_t sequence;
 	uint64_t sequence_all;
+	const struct s2_claim *claim; /* precise: instead of all that */
 };
 
 static inline unsigned int s2_bucket_of(uint64_t gpa)
@@ -32,26 +36,55 @@ static inline unsigned int s2_bucket_of(uint64_t gpa)
 	return (unsigned int)(gpa >> S2_REGION_SHIFT) & (S2_INVAL_BUCKETS - 1);
 }
 
-static inline void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa, struct s2_sample *sample)
+static S2_ALWAYS_INLINE void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa,
+					  const struct s2_claim *claim, struct s2_sample *sample)
 {
 	sample->bucket = &vm->inval[s2_bucket_of(gpa)];
 	sample->sequence = s2_load_acquire(&sample->bucket->sequence);
 	sample->sequence_all = s2_load_acquire(&vm->inval_all.sequence);
+	sample->claim = claim;
 }
 
+/*
+ * Insisting (invariant 11 of docs/locking.md): from claim to release, what touches [gpa, last] is
+ * noted in the claim, and nothing else is. Claim before anything is learnt. NULL: too many do so
+ * already. Any context.
+ */
+struct s2_claim *s2_vm_claim(struct s2_vm *vm, uint64_t gpa, uint64_t last);
+void s2_vm_release(struct s2_vm *vm, struct s2_claim *claim);
+/* May what was learnt since the claim be relied on? In a section. */
+int s2_vm_claim_valid(const struct s2_vm *vm, const struct s2_claim *claim);
+
 /* May what was learnt about a leaf of this size since the sample be relied on? In a section. */
-static inline int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t size,
-				     const struct s2_sample *sample)
+static S2_ALWAYS_INLINE int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t size,
+					       const struct s2_sample *sample)
 {
 	const struct s2_inval_bucket *bucket = sample->bucket;
 	uint64_t sequence = sample->sequence;
 
+	if (S2_UNLIKELY(sample->claim != NULL))
+		return s2_vm_claim_valid(vm, sample->claim);
 	if (S2_UNLIKELY(size >> S2_REGION_SHIFT > 1)) {
 		bucket = &vm->inval_all;
 		sequence = sample->sequence_all;
 	}
 	return !s2_load_acquire(&bucket->running) && s2_load_acquire(&bucket->sequence) == sequence;
 }
+
+/* Waits until no hold on this range is in use (src/vm/hold.c). Its invalidation is counted. */
+void s2_holds_wait(struct s2_vm *vm, uint64_t gpa, uint64_t size);
+
+/* Is a host change of [first, last], hva, between its begin and its end? slots_lock is owned. */
+int s2_vm_changing(const struct s2_vm *vm, uint64_t first, uint64_t last);
+
+/* The slot that holds gpa, or NULL. In a section, and the slot lives until it ends; or its owner.
+ */
+const struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa);
+
+/* Attributes of a page; are those of [gpa, gpa + size) all the same? Outside any section. */
+unsigned int s2_attrs_read(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa);
+int s2_attrs_same(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa, uint64_t size,
+		  unsigned int attrs);
 
 /*
  * Copies the slot that holds gpa to walker->slot_*, where it stays until the slots change. Returns

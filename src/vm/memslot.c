@@ -10,6 +10,7 @@
  * slot: they too believe it only if nothing was running (s2_vm_sample_valid).
  */
 #include "internal.h"
+#include "names.h"
 
 static struct s2_memslot *slot_load(struct s2_memslot *const *link)
 {
@@ -21,8 +22,7 @@ static void slot_store(struct s2_memslot **link, struct s2_memslot *slot)
 	__atomic_store_n(link, slot, __ATOMIC_RELEASE);
 }
 
-/* The slot that holds gpa, or NULL. In a section; the slot lives until it ends. */
-static const struct s2_memslot *slot_lookup(const struct s2_vm *vm, uint64_t gpa)
+const struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa)
 {
 	struct s2_memslot *const *links = vm->slots, *next, *found = NULL;
 
@@ -41,12 +41,13 @@ int s2_slot_find(const struct s2_vm *vm, uint64_t gpa, struct s2_walker *walker)
 	const struct s2_memslot *slot;
 
 	s2_enter(walker);
-	slot = slot_lookup(vm, gpa);
+	slot = s2_slot_lookup(vm, gpa);
 	if (slot) {
 		walker->slot_gpa = slot->gpa.gpa;
 		walker->slot_size = slot->size;
 		walker->slot_hva = slot->hva.hva;
-		walker->slot_flags = slot->flags;
+		walker->slot_priv = slot->priv.hva;
+		walker->slot_flags = slot->flags | (slot->attrs ? S2_SLOT_ATTRS : 0);
 		walker->slot_generation = generation & 1 ? 0 : generation;
 	} else {
 		walker->mmio_generation = generation;
@@ -90,6 +91,7 @@ static void slot_link(struct s2_vm *vm, struct s2_memslot *slot)
 		s2_slot_point(&vm->pt, slot->gpa.gpa);
 		slot_store(links[h], slot);
 	}
+	s2_names_add(vm, slot);
 	vm->nslots++;
 }
 
@@ -102,6 +104,7 @@ static void slot_unlink(struct s2_vm *vm, struct s2_memslot *slot)
 		s2_slot_point(&vm->pt, slot->gpa.gpa);
 		slot_store(links[h], slot->next[h]);
 	}
+	s2_names_remove(vm, slot);
 	vm->nslots--;
 }
 
@@ -128,6 +131,36 @@ static const struct s2_memslot *slot_before(struct s2_vm *vm, uint64_t gpa)
 	return before;
 }
 
+/* Is this a range of pages of the host's names? */
+static int backing_check(const struct s2_vm *vm, uint64_t hva, uint64_t size)
+{
+	if (hva & ((1ull << vm->pt.page_shift) - 1))
+		return S2_EALIGN;
+	return hva + size - 1 < hva ? S2_ERANGE : 0;
+}
+
+static int attrs_ok(const struct s2_vm *vm, const struct s2_memslot *slot)
+{
+	unsigned int may = S2_PAGE_ATTRS;
+
+	if (!(slot->flags & S2_SLOT_PRIVATE))
+		may &= ~(unsigned int)S2_PAGE_PRIVATE;
+	if (!slot->attrs)
+		return !(slot->flags & S2_SLOT_PRIVATE);
+	for (uint64_t page = 0; page < slot->size >> vm->pt.page_shift; page++)
+		if (slot->attrs[page] & ~may)
+			return 0;
+	return 1;
+}
+
+/* Is the host changing just now what is, or will be, behind this slot? Under the lock. */
+static int slot_changing(const struct s2_vm *vm, const struct s2_memslot *slot)
+{
+	return s2_vm_changing(vm, slot->hva.hva, slot->hva.hva + slot->size - 1) ||
+	       (slot->flags & S2_SLOT_PRIVATE &&
+		s2_vm_changing(vm, slot->priv.hva, slot->priv.hva + slot->size - 1));
+}
+
 /* May a slot be like this, in a list from which `except` is thought away? Under the lock. */
 static int slot_check(struct s2_vm *vm, const struct s2_memslot *slot,
 		      const struct s2_memslot *except)
@@ -137,11 +170,14 @@ static int slot_check(struct s2_vm *vm, const struct s2_memslot *slot,
 
 	if (ret)
 		return ret;
-	if (slot->hva.hva & ((1ull << vm->pt.page_shift) - 1))
-		return S2_EALIGN;
-	if (slot->hva.hva + slot->size - 1 < slot->hva.hva)
-		return S2_ERANGE;
-	if (slot->flags & ~(uint32_t)S2_SLOT_READONLY)
+	ret = backing_check(vm, slot->hva.hva, slot->size);
+	if (!ret && slot->flags & S2_SLOT_PRIVATE)
+		ret = backing_check(vm, slot->priv.hva, slot->size);
+	if (ret)
+		return ret;
+	if (slot->flags & ~(uint32_t)(S2_SLOT_READONLY | S2_SLOT_PRIVATE))
+		return S2_EINVAL;
+	if (!attrs_ok(vm, slot))
 		return S2_EINVAL;
 	/* Slots do not overlap: only the last that begins before our end can reach into us. */
 	before = slot_before(vm, slot->gpa.gpa + slot->size);
@@ -171,6 +207,8 @@ int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot)
 	ret = slot_check(vm, slot, NULL);
 	if (!ret && vm->nslots == S2_MAX_SLOTS)
 		ret = S2_ESLOTS;
+	if (!ret && slot_changing(vm, slot))
+		ret = S2_EAGAIN;
 	if (!ret) {
 		slot_link(vm, slot);
 		slots_changed(vm, 2);
@@ -205,10 +243,11 @@ int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *
 	int ret = S2_ENOENT;
 
 	s2_lock(&vm->slots_lock, vm->pt.port);
-	if (slot_linked(vm, slot)) {
+	if (slot_linked(vm, slot))
+		ret = slot_changing(vm, slot) ? S2_EAGAIN : 0;
+	if (!ret) {
 		slot_take_out(vm, slot, walker, SLOT_GONE);
 		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
-		ret = 0;
 	}
 	s2_unlock(&vm->slots_lock);
 	return ret;
@@ -224,6 +263,8 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 	old = *slot;
 	if (slot_linked(vm, slot))
 		ret = slot_check(vm, to, slot);
+	if (!ret && (slot_changing(vm, slot) || slot_changing(vm, to)))
+		ret = S2_EAGAIN;
 	if (!ret) {
 		/* Faults in the new range must not see the moment without the slot either. */
 		if (s2_vm_invalidate_begin(vm, to->gpa, to->size, S2_INVAL_UNMAP, walker))
@@ -233,6 +274,8 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 		slot->hva = to->hva;
 		slot->size = to->size;
 		slot->flags = to->flags;
+		slot->priv = to->priv;
+		slot->attrs = to->attrs;
 		slot_link(vm, slot);
 		slots_changed(vm, 1);
 		s2_vm_invalidate_end(vm, old.gpa, old.size);
@@ -251,7 +294,7 @@ int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
 	for (;;) {
 		generation = s2_load_acquire(&vm->generation);
 		s2_enter(walker);
-		slot = slot_lookup(vm, gpa.gpa);
+		slot = s2_slot_lookup(vm, gpa.gpa);
 		if (slot)
 			*copy = *slot;
 		s2_leave(walker);
