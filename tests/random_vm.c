@@ -104,11 +104,20 @@ static void check_access_fault(struct world *w, const struct s2_fault *f,
 }
 
 static void check_exit(struct world *w, const struct s2_fault *f, const struct s2_exit *exit,
-		       const struct expect *e)
+		       struct expect *e)
 {
 	struct run *run = w->run;
 	uint64_t gpa = f->gpa.gpa & ~(world_page(w) - 1);
-	struct ref_op op = { .gpa = e->gpa, .size = e->size, .stop = e->size };
+	struct ref_op op;
+
+	if (w->struck && exit->size) { /* it asked again */
+		if (e->size <= CHUNK && run->walker.stats.fault_precise == w->precise)
+			sim_fail(&run->sim, "mapped what was taken away meanwhile");
+		world_expect(w, f, e);
+	}
+	if (world_any_running(w) || w->struck || w->strike.ran)
+		world_shrink(w, e, gpa, exit->size);
+	op = (struct ref_op){ .gpa = e->gpa, .size = e->size, .stop = e->size };
 
 	if (exit->gpa.gpa != f->gpa.gpa || exit->access != f->access || exit->walk != f->walk)
 		sim_fail(&run->sim, "exit describes another fault");
@@ -119,8 +128,6 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 		world_compare(w, gpa, world_page(w));
 		return;
 	}
-	if (w->struck && e->maps)
-		sim_fail(&run->sim, "mapped what was taken away meanwhile");
 	if (e->maps && world_is_running(w, e->gpa, e->size))
 		sim_fail(&run->sim, "mapped what is being taken away");
 	if (exit->reason != e->reason || exit->error != e->error ||
@@ -150,6 +157,7 @@ static void do_fault(struct world *w)
 	pick_fault(w, &f);
 	world_expect(w, &f, &e);
 	w->struck = 0;
+	w->precise = run->walker.stats.fault_precise;
 	w->ambush = !run->strikes && !run_random(run, 40);
 	run_log(run, "fault gpa 0x%llx access %u kind %u walk %u user %u%s",
 		(unsigned long long)f.gpa.gpa, f.access, f.kind, f.walk, f.user,

@@ -167,6 +167,23 @@ static void expect_leaf(const struct world *w, struct expect *e, uint64_t gpa, u
 	}
 }
 
+void world_shrink(const struct world *w, struct expect *e, uint64_t gpa, uint64_t size)
+{
+	uint64_t largest = world_page(w), level_size;
+
+	for (unsigned int level = 0; level <= w->run->ref.block_level; level++) {
+		level_size = ref_level_size(&w->run->ref, level);
+		if (level_size <= CHUNK)
+			largest = level_size;
+	}
+	if (!e->maps || size >= e->size || (size != largest && size != world_page(w)))
+		return;
+	gpa &= ~(size - 1);
+	e->hpa += gpa - e->gpa;
+	e->gpa = gpa;
+	e->size = size;
+}
+
 void world_expect(const struct world *w, const struct s2_fault *f, struct expect *e)
 {
 	uint64_t gpa = f->gpa.gpa & ~(world_page(w) - 1), offset;

@@ -65,6 +65,7 @@ struct world {
 	unsigned int again;    /* ... and how many more are like it */
 	unsigned int ambush;   /* strike at the next resolve() */
 	unsigned int struck;
+	uint64_t precise; /* faults that came through by insisting, before this one */
 	struct world_strike strike;
 	uint64_t taken_gpa[TAKEN], taken_size[TAKEN]; /* taken away by this operation */
 	unsigned int ntaken;
@@ -103,6 +104,12 @@ void world_strike_lingers(struct world *w, const struct s2_walker *walker);
 
 /* Engine and machine agree with the reference there. */
 void world_compare(struct world *w, uint64_t gpa, uint64_t size);
+
+/*
+ * A fault that was sent away, or would have been, may ask for less: at most a region of 2 MiB, or
+ * one page. Makes *e that of a leaf of this size around gpa, if that may be.
+ */
+void world_shrink(const struct world *w, struct expect *e, uint64_t gpa, uint64_t size);
 
 /* What a fault must lead to, in plain words. */
 void world_expect(const struct world *w, const struct s2_fault *f, struct expect *e);

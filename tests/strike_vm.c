@@ -306,6 +306,8 @@ void world_strike_settle(struct world *w)
 	if (s->exit.reason == S2_EXIT_RESUME && !s->exit.size)
 		return; /* told to retry: two walkers met */
 	world_expect(w, &s->fault, &after);
+	world_shrink(w, &s->before, s->fault.gpa.gpa, s->exit.size);
+	world_shrink(w, &after, s->fault.gpa.gpa, s->exit.size);
 	same = as_expected(&s->exit, e);
 	if (!same) {
 		e = &after;

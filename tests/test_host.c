@@ -351,7 +351,6 @@ static void test_private(void **state)
 	assert_int_equal(hpa_at(RAM), fixture_hpa(0));
 	assert_int_equal(touch(RAM + PAGE, S2_ACCESS_WRITE), PAGE);
 	assert_int_equal(hpa_at(RAM + PAGE), fixture_hpa(8) + PAGE);
-	assert_int_equal(f->exit.attrs, S2_PAGE_PRIVATE);
 	assert_int_equal(touch(RAM + BLOCK, S2_ACCESS_WRITE), PAGE);
 	assert_int_equal(touch(RAM + BLOCK + PAGE, S2_ACCESS_WRITE), PAGE);
 	assert_int_equal(hpa_at(RAM + BLOCK + PAGE), fixture_hpa(1) + PAGE);

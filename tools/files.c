@@ -147,10 +147,13 @@ uint64_t files_reserve(const struct run_options *options)
  */
 static int fits(const struct run_options *options, uint64_t kernel, uint64_t initrd)
 {
-	uint64_t mem = options->mem_mib * MIB;
+	uint64_t mem = options->mem_mib * MIB, reserve = files_reserve(options);
 	uint64_t initrd_at = mem / 2 < 128 * MIB ? mem / 2 : 128 * MIB;
+	uint64_t end = mem;
 
-	return files_reserve(options) + kernel <= initrd_at && initrd_at + initrd + 4 * MIB <= mem;
+	if ((options->reclaim || options->flags & RUN_MERGE) && mem > reserve)
+		end -= hyp_tail_size(mem - reserve, options->reclaim);
+	return reserve + kernel <= initrd_at && initrd_at + initrd + 4 * MIB <= end;
 }
 
 static int check_memory(const struct run_options *options, uint64_t kernel, uint64_t initrd)

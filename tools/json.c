@@ -25,6 +25,8 @@ static json_t *machine(const struct run_options *options)
 	put(object, "initrd", options->initrd ? pack_text(options->initrd) : json_null());
 	if (!(options->flags & RUN_PLAIN))
 		put(object, "pages", json_string(options->flags & RUN_PAGES_4K ? "4k" : "block"));
+	pack_number(object, "reclaim", options->reclaim);
+	put(object, "merge", json_boolean(options->flags & RUN_MERGE));
 	return object;
 }
 
@@ -100,6 +102,22 @@ static json_t *leaves(const struct hyp_report *report, const struct numbers *num
 	return levels(counts);
 }
 
+static json_t *reclaim(const struct hyp_report *report, const struct hyp_reclaim *counts)
+{
+	json_t *object = json_object();
+
+	pack_number(object, "scanned", counts->scanned);
+	pack_number(object, "young", counts->young);
+	pack_number(object, "taken", counts->taken);
+	pack_number(object, "zeros", counts->zeros);
+	pack_number(object, "given_back", counts->given_back);
+	pack_number(object, "out_peak", report->pages_out_peak);
+	pack_number(object, "moved", counts->moved);
+	pack_number(object, "merged", counts->merged);
+	pack_number(object, "unshared", counts->unshared);
+	return object;
+}
+
 static void put_report(json_t *root, const struct hyp_report *report, const struct numbers *numbers)
 {
 	const struct hyp_counts *counts = &numbers->counts;
@@ -131,6 +149,9 @@ static void put_report(json_t *root, const struct hyp_report *report, const stru
 	pack_number(root, "ram_base", report->ram_base);
 	pack_number(root, "ram_size", report->ram_size);
 	pack_number(root, "reserve_size", report->reserve_size);
+	pack_number(root, "tail_size", report->tail_size);
+	if (report->tail_size)
+		put(root, "reclaim", reclaim(report, &numbers->reclaim));
 	put(root, "guest_s", json_real(numbers->guest_s));
 }
 

@@ -66,10 +66,12 @@ void numbers_add_up(struct numbers *numbers, const struct hyp_report *report)
 
 	numbers->counts = (struct hyp_counts){ 0 };
 	numbers->stats = (struct s2_stats){ 0 };
+	numbers->reclaim = (struct hyp_reclaim){ 0 };
 	for (unsigned int i = 0; i < HYP_MAX_CPUS; i++) {
 		const struct hyp_percpu *cpu = &report->percpu[i];
 
 		add(&numbers->counts, &cpu->counts, sizeof(cpu->counts));
+		add(&numbers->reclaim, &cpu->reclaim, sizeof(cpu->reclaim));
 		add(&numbers->stats, &cpu->walker.stats, sizeof(cpu->walker.stats));
 	}
 	for (unsigned int level = 0; level < S2_LEVELS; level++)

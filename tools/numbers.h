@@ -11,6 +11,7 @@ struct numbers {
 	const struct hyp_fault *faults; /* in the order in which they happened */
 	struct hyp_counts counts;       /* of all CPUs together, as are the engine's */
 	struct s2_stats stats;
+	struct hyp_reclaim reclaim;
 	uint64_t exits;        /* to EL2, of any kind: the sign of life */
 	uint64_t ram_faults;   /* aborts that a RAM slot served */
 	uint64_t other_faults; /* aborts that no slot served: MMIO, aborts given to the guest */

@@ -10,7 +10,8 @@
 
 #include "options.h"
 
-#define DEFAULT_CPU "max,pauth-impdef=on"
+#define DEFAULT_CPU     "max,pauth-impdef=on"
+#define DEFAULT_RECLAIM "50"
 
 enum option_key {
 	OPT_CPU = 0x100,
@@ -21,6 +22,7 @@ enum option_key {
 	OPT_INITRD,
 	OPT_APPEND,
 	OPT_PAGES,
+	OPT_RECLAIM,
 	OPT_REPORT,
 	OPT_CONSOLE,
 	OPT_TRACE,
@@ -42,6 +44,7 @@ static const struct option long_options[] = {
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "pages", required_argument, NULL, OPT_PAGES },
+	{ "reclaim", optional_argument, NULL, OPT_RECLAIM },
 	{ "report", required_argument, NULL, OPT_REPORT },
 	{ "console", required_argument, NULL, OPT_CONSOLE },
 	{ "trace", required_argument, NULL, OPT_TRACE },
@@ -53,6 +56,7 @@ static const struct option long_options[] = {
 	{ "interactive", no_argument, NULL, OPT_FLAG + RUN_INTERACTIVE },
 	{ "json", no_argument, NULL, OPT_FLAG + RUN_JSON },
 	{ "icount", no_argument, NULL, OPT_FLAG + RUN_ICOUNT },
+	{ "merge", no_argument, NULL, OPT_FLAG + RUN_MERGE },
 	{ "plain", no_argument, NULL, OPT_FLAG + RUN_PLAIN },
 	{ "test", no_argument, NULL, OPT_FLAG + RUN_TEST },
 	{ "verbose", no_argument, NULL, OPT_FLAG + RUN_VERBOSE },
@@ -81,6 +85,9 @@ static const char help_text[] =
 	"\n"
 	"The second stage\n"
 	"  --pages 4k|block   largest mapping (default: block, up to 2 MiB or 1 GiB)\n"
+	"  --reclaim[=N]      take memory that the guest does not use, up to N percent of it at\n"
+	"                     once, and give it back when it does (default: " DEFAULT_RECLAIM ")\n"
+	"  --merge            let pages with equal contents share a frame until they are written\n"
 	"  --plain            no hypervisor: the same guest directly in QEMU, to compare\n"
 	"\n"
 	"What you get\n"
@@ -169,6 +176,8 @@ static int apply(int key, const char *value, struct run_options *o)
 		return 0;
 	case OPT_PAGES:
 		return pages(value, &o->flags);
+	case OPT_RECLAIM:
+		return number("reclaim", value ? value : DEFAULT_RECLAIM, 1, 100, &o->reclaim);
 	case OPT_REPORT:
 		o->report = value;
 		return 0;
@@ -204,6 +213,9 @@ static int contradictions(const struct run_options *o)
 		return complain("--interactive and --icount: no run with a person is repeatable");
 	if ((o->flags & RUN_PLAIN) && (o->flags & (RUN_PAGES_4K | RUN_TEST)))
 		return complain("--plain runs without hypervisor: --pages and --test mean nothing");
+	if ((o->flags & RUN_PLAIN) && (o->reclaim || o->flags & RUN_MERGE))
+		return complain("--plain runs without hypervisor: nobody is there to --reclaim or "
+				"--merge");
 	if ((o->flags & RUN_PLAIN) && o->hyp)
 		return complain("--plain runs without hypervisor: --hyp means nothing");
 	if ((o->flags & RUN_PLAIN) && o->trace)

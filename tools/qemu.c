@@ -102,13 +102,16 @@ static void add_guest(struct argv *argv, const struct run_options *options)
 {
 	unsigned int plain = options->flags & RUN_PLAIN;
 	uint64_t reserve = files_reserve(options);
-	char hyp_words[128] = "";
+	char hyp_words[128] = "", reclaim[32] = "";
 
 	if (!plain) {
-		snprintf(hyp_words, sizeof(hyp_words), "stage2.reserve=%llu stage2.pages=%s%s ",
+		if (options->reclaim)
+			snprintf(reclaim, sizeof(reclaim), " stage2.reclaim=%u", options->reclaim);
+		snprintf(hyp_words, sizeof(hyp_words), "stage2.reserve=%llu stage2.pages=%s%s%s%s ",
 			 (unsigned long long)reserve,
 			 options->flags & RUN_PAGES_4K ? "4k" : "block",
-			 options->flags & RUN_TEST ? " stage2.test" : "");
+			 options->flags & RUN_TEST ? " stage2.test" : "", reclaim,
+			 options->flags & RUN_MERGE ? " stage2.merge" : "");
 		add_loader(argv, options->kernel, HYP_RAM_BASE + reserve);
 	}
 	add(argv, "-kernel");

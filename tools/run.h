@@ -34,6 +34,7 @@ enum run_flag {
 	RUN_VERBOSE = 1u << 5,
 	RUN_QUIET = 1u << 6,
 	RUN_PAGES_4K = 1u << 7,
+	RUN_MERGE = 1u << 8,
 };
 
 struct run_options {
@@ -43,6 +44,7 @@ struct run_options {
 	unsigned int mem_mib;
 	unsigned int timeout_s; /* 0: none */
 	unsigned int stall_s;   /* 0: none */
+	unsigned int reclaim;   /* percent; 0: none */
 	const char *cpu;
 	const char *append;
 	const char *kernel;

@@ -56,7 +56,7 @@ static void show_end(FILE *out, const struct colours *c, const struct run_option
 		options->flags & RUN_PLAIN ? ", no hypervisor" : "");
 	if (report && report->reserve_size)
 		fprintf(out, " (%llu MiB of memory for the hypervisor)",
-			(unsigned long long)(report->reserve_size >> 20));
+			(unsigned long long)((report->reserve_size + report->tail_size) >> 20));
 	fputc('\n', out);
 	if (result->checksum[0])
 		fprintf(out, "workload's checksum %s\n", result->checksum);
@@ -120,6 +120,25 @@ static void show_tables(FILE *out, const struct colours *c, const struct numbers
 		(unsigned long long)counts->sysreg_traps);
 }
 
+static void show_reclaim(FILE *out, const struct colours *c, const struct numbers *numbers,
+			 const struct hyp_report *report)
+{
+	const struct hyp_reclaim *r = &numbers->reclaim;
+
+	fprintf(out,
+		"%sReclaimed%s       %llu pages taken (%llu of zeros), %llu given back; at most "
+		"%llu "
+		"out at once\n",
+		c->title, c->plain, (unsigned long long)r->taken, (unsigned long long)r->zeros,
+		(unsigned long long)r->given_back, (unsigned long long)report->pages_out_peak);
+	fprintf(out,
+		"                %llu moved, %llu merged, %llu of these unshared; looked at %llu, "
+		"%llu were young\n",
+		(unsigned long long)r->moved, (unsigned long long)r->merged,
+		(unsigned long long)r->unshared, (unsigned long long)r->scanned,
+		(unsigned long long)r->young);
+}
+
 int show_text(FILE *out, const struct run_options *options, const struct run_result *result,
 	      const struct numbers *numbers)
 {
@@ -129,6 +148,8 @@ int show_text(FILE *out, const struct run_options *options, const struct run_res
 	if (result->report && result->report->guest_start) {
 		show_faults(out, &c, numbers);
 		show_tables(out, &c, numbers);
+		if (result->report->tail_size)
+			show_reclaim(out, &c, numbers, result->report);
 	}
 	if (options->trace)
 		fprintf(out, "%sTrace%s           %llu events: stage2 check %s\n", c.title, c.plain,

@@ -84,6 +84,8 @@ static uint64_t hcr_value(void)
 		hcr |= HCR_ENSCXT;
 	if (id_field(id_read(ID_AA64MMFR2), ID_AA64MMFR2_FWB))
 		hcr |= HCR_FWB;
+	if (hyp_guest.tail)
+		hcr |= HCR_TWI; /* while the guest sleeps, its memory is looked at */
 	return hcr;
 }
 

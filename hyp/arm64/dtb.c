@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The device tree: what the machine has is read into hyp_guest, and the tree is edited in place for
- * the guest: /memory without the hypervisor's part, bootargs without our options, no fw_cfg.
+ * the guest: /memory without the hypervisor's part, bootargs without our options, no fw_cfg (and
+ * nothing else that writes to memory by itself, where memory moves).
  *
  * Every edit makes the tree shorter, so it stays where the boot loader put it: in what becomes the
  * guest's RAM, below anything that the boot loader put there too. Runs on the boot CPU before any
@@ -35,6 +36,12 @@ static void memory_edit(struct hyp_guest *guest, void *dtb)
 			(unsigned long long)guest->ram_size, (unsigned long long)guest->reserve);
 	guest->ram_base += guest->reserve;
 	guest->ram_size -= guest->reserve;
+	if (guest->reclaim || guest->merge)
+		guest->tail = hyp_tail_size(guest->ram_size, guest->reclaim);
+	if (guest->ram_size == guest->tail)
+		hyp_end(HYP_END_ERROR, "too little memory: 0x%llx bytes, to be reclaimed",
+			(unsigned long long)guest->ram_size);
+	guest->ram_size -= guest->tail;
 	edited[0] = cpu_to_fdt64(guest->ram_base);
 	edited[1] = cpu_to_fdt64(guest->ram_size);
 	if (fdt_setprop_inplace(dtb, node, "reg", edited, sizeof(edited)))
@@ -71,6 +78,16 @@ static void option_read(struct hyp_guest *guest, const char *at, size_t length)
 	}
 	if (option(at, length, "stage2.test") && length == 11) {
 		guest->test = 1;
+		return;
+	}
+	value = option(at, length, "stage2.reclaim=");
+	if (value) {
+		guest->reclaim = (uint32_t)strtoul(value, &end, 10);
+		if (end == at + length && guest->reclaim >= 1 && guest->reclaim <= 100)
+			return;
+	}
+	if (option(at, length, "stage2.merge") && length == 12) {
+		guest->merge = 1;
 		return;
 	}
 	hyp_end(HYP_END_ERROR, "unknown or malformed option on the kernel's command line: %s", at);
@@ -110,14 +127,27 @@ static void bootargs_edit(struct hyp_guest *guest, void *dtb)
 		hyp_end(HYP_END_ERROR, "cannot edit /chosen/bootargs");
 }
 
-/* fw_cfg can write to any memory on the guest's behalf: the guest must not find it. */
-static void fw_cfg_remove(void *dtb)
+static void nodes_remove(void *dtb, const char *compatible)
 {
 	int node;
 
-	while ((node = fdt_node_offset_by_compatible(dtb, -1, "qemu,fw-cfg-mmio")) >= 0)
+	while ((node = fdt_node_offset_by_compatible(dtb, -1, compatible)) >= 0)
 		if (fdt_del_node(dtb, node))
-			hyp_end(HYP_END_ERROR, "cannot remove the fw_cfg node");
+			hyp_end(HYP_END_ERROR, "cannot remove a node %s", compatible);
+}
+
+/*
+ * fw_cfg can write to any memory on the guest's behalf: the guest must not find it. Nor may it find
+ * what reads or writes its own memory past the second stage, if that does not stay where it is.
+ */
+static void devices_remove(const struct hyp_guest *guest, void *dtb)
+{
+	nodes_remove(dtb, "qemu,fw-cfg-mmio");
+	if (!guest->tail)
+		return;
+	nodes_remove(dtb, "virtio,mmio");
+	nodes_remove(dtb, "pci-host-ecam-generic");
+	nodes_remove(dtb, "arm,gic-v3-its");
 }
 
 static void cpus_read(struct hyp_guest *guest, const void *dtb)
@@ -199,11 +229,11 @@ void dtb_read(struct hyp_guest *guest, uint64_t address)
 		hyp_end(HYP_END_ERROR, "stage2.reserve=0x%llx: too little, or no multiple of 2 MiB",
 			(unsigned long long)guest->reserve);
 	memory_edit(guest, dtb);
-	fw_cfg_remove(dtb);
+	devices_remove(guest, dtb);
 	cpus_read(guest, dtb);
 	devices_read(guest, dtb);
 	regions_read(guest, dtb);
-	mmu_map(guest->ram_base, guest->ram_size, MMU_DATA);
+	mmu_map(guest->ram_base, guest->ram_size + guest->tail, MMU_DATA);
 	if (guest->uart)
 		mmu_map(guest->uart, 0x1000, MMU_DEVICE);
 	layout_check(guest, dtb);

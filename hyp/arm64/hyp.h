@@ -51,14 +51,16 @@ struct hyp_cpu {
 	uint64_t context;
 	struct hyp_percpu *percpu; /* its part of the report */
 	struct hyp_fault *log;     /* what is left of our chunk of the report's faults[] */
-	struct hyp_fault *log_end;
+	struct hyp_fault *log_end; /* where report_draw() is to be called */
+	struct hyp_fault *chunk_end;
 	struct s2_vm *vm;         /* the guest's: here, where every abort finds it */
 	struct s2_walker *walker; /* in percpu */
 	uint64_t ram_base;        /* the guest's, here for the same reason */
 	uint64_t ram_size;
 	struct s2_exit exit; /* what the engine said of the last abort */
 	struct hyp_repeat repeat;
-	uint64_t tables; /* by this walker, as it was last accounted in the report */
+	uint64_t tables;  /* by this walker, as it was last accounted in the report */
+	uint64_t unshare; /* page of RAM that this exit's fault wants for itself, plus 1 */
 	struct hyp_fault unlogged[HYP_CHUNK]; /* what takes faults when the log is full */
 } __attribute__((aligned(S2_CACHE_LINE)));
 
@@ -67,8 +69,11 @@ struct hyp_guest {
 	uint64_t ram_base;
 	uint64_t ram_size;
 	uint64_t reserve;
-	uint64_t uart; /* 0: none known */
-	uint32_t test; /* stage2.test was given */
+	uint64_t uart;    /* 0: none known */
+	uint64_t tail;    /* bytes behind the guest's RAM: tables and store of reclaim.c */
+	uint32_t test;    /* stage2.test was given */
+	uint32_t reclaim; /* percent of the guest's pages that may be out */
+	uint32_t merge;   /* stage2.merge was given */
 	uint32_t block_level;
 	uint32_t ncpus;
 	uint32_t nregions;

@@ -6,6 +6,7 @@
  * All state is that of the calling CPU, between exit and entry.
  */
 #include "hyp.h"
+#include "reclaim.h"
 #include "sysreg.h"
 
 /* PSTATE on entry to EL1, from what the guest had and what it asked for in SCTLR_EL1. */
@@ -99,6 +100,10 @@ static unsigned int walk_level(uint64_t far, uint64_t gpa)
 		if (entry >> 12 == gpa >> 12)
 			return level;
 		if (entry - hyp_guest.ram_base >= hyp_guest.ram_size)
+			break;
+		if (hyp_guest.tail)
+			entry = reclaim_frame(entry);
+		if (!entry)
 			break;
 		walk.table = *(volatile uint64_t *)entry & 0x0000ffffffffffffull &
 			     ~((1ull << walk.page_shift) - 1);

@@ -7,6 +7,7 @@
  * started it comes after.
  */
 #include "hyp.h"
+#include "reclaim.h"
 #include "sysreg.h"
 #include "testdev.h"
 #include "tracing.h"
@@ -65,8 +66,13 @@ static void vm_create(void)
 	el2_port_init(&guest->port, &config.pt.cpu, HYP_POOL_BASE,
 		      HYP_RAM_BASE + guest->reserve - HYP_POOL_BASE);
 	tracing_port(&guest->port.port);
-	guest->port.regions = guest->regions;
-	guest->port.nregions = guest->nregions;
+	/* RAM that moves is in no region: reclaim_resolve() knows where it is. */
+	guest->port.regions = guest->regions + (guest->tail != 0);
+	guest->port.nregions = guest->nregions - (guest->tail != 0);
+	if (guest->test)
+		guest->port.overlay = testdev_resolve;
+	if (guest->tail)
+		guest->port.overlay = reclaim_resolve;
 	error = s2_vm_init(&guest->vm, &config, &guest->port.port);
 	if (error)
 		hyp_end(HYP_END_ERROR, "cannot make the guest's address space: %s",
@@ -100,13 +106,13 @@ void hyp_main(uint64_t dtb)
 	tracing_start();
 	dtb_read(&hyp_guest, dtb);
 	mmu_map(HYP_POOL_BASE, HYP_RAM_BASE + hyp_guest.reserve - HYP_POOL_BASE, MMU_DATA);
+	if (hyp_guest.tail)
+		frames_start(&hyp_guest);
 	cpus_name();
 	vm_create();
 	slots_add();
-	if (hyp_guest.test) {
-		hyp_guest.port.overlay = testdev_resolve;
+	if (hyp_guest.test)
 		testdev_setup(&hyp_guest.vm);
-	}
 	cpu_setup();
 	report_run();
 	cpu_enter(&hyp_cpus[0], hyp_guest.ram_base, hyp_guest.dtb);

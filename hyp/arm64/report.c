@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "hyp.h"
+#include "reclaim.h"
 #include "sysreg.h"
 
 static uint32_t started;
@@ -46,6 +47,7 @@ void report_run(void)
 	report->ram_base = hyp_guest.ram_base;
 	report->ram_size = hyp_guest.ram_size;
 	report->reserve_size = hyp_guest.reserve;
+	report->tail_size = hyp_guest.tail;
 	report->block_level = hyp_guest.block_level;
 	report->cpu = hyp_guest.port.cpu;
 	report->cpus = 1;
@@ -76,11 +78,19 @@ void report_draw(struct hyp_cpu *cpu)
 	uint64_t *drawn = &hyp_report->drawn;
 	uint64_t index = __atomic_load_n(drawn, __ATOMIC_RELAXED);
 
+	if (hyp_guest.tail)
+		reclaim_turn(cpu);
+	if (cpu->log != cpu->chunk_end) {
+		cpu->log_end = cpu->log + 1;
+		return;
+	}
 	report_tables(cpu);
 	if (index < HYP_FAULTS)
 		index = __atomic_fetch_add(drawn, HYP_CHUNK, __ATOMIC_RELAXED);
 	cpu->log = index < HYP_FAULTS ? &hyp_report->faults[index] : cpu->unlogged;
-	cpu->log_end = cpu->log + HYP_CHUNK;
+	cpu->chunk_end = cpu->log + HYP_CHUNK;
+	/* The host's turn comes after each fault, and costs nothing where there is no such host. */
+	cpu->log_end = hyp_guest.tail ? cpu->log + 1 : cpu->chunk_end;
 }
 
 static int run_continues(const struct hyp_run *run, const struct s2_leaf *leaf)

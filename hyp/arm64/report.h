@@ -17,6 +17,7 @@
  *   + 8 MiB        this report, 4 MiB; in the last of it a trace's ring (ring.h)
  *   + 12 MiB       pool for second-stage tables
  *   + reserve      end of the hypervisor's memory = start of the guest's; guest kernel is here
+ *   end - tail     with stage2.reclaim or .merge: tables of frames.c, store of what is out
  */
 #ifndef HYP_REPORT_H
 #define HYP_REPORT_H
@@ -40,6 +41,8 @@
  *   stage2.reserve=BYTES  size of the hypervisor's memory (needed; 2 MiB multiple)
  *   stage2.pages=4k|block largest leaf (block)
  *   stage2.test           offer the test hypercalls of tests/guest/abi.h
+ *   stage2.reclaim=N      take memory that is not used; up to N percent may be out at once
+ *   stage2.merge          let pages with equal contents share a frame
  */
 static inline uint64_t hyp_reserve_size(uint64_t ram_size)
 {
@@ -48,8 +51,20 @@ static inline uint64_t hyp_reserve_size(uint64_t ram_size)
 	return (0x1000000 + ram_size / 256 + align - 1) / align * align;
 }
 
+/*
+ * What `rest` bytes behind the reserve lose at their end: of G percent the store needs
+ * G / (100 + G), and the tables less than 64 bytes a page.
+ */
+static inline uint64_t hyp_tail_size(uint64_t rest, unsigned int percent)
+{
+	uint64_t align = 0x200000, need = rest / (100 + percent) * percent + rest / 64;
+
+	/* What remains is whole blocks. */
+	return need < rest ? rest - (rest - need) / align * align : rest;
+}
+
 #define HYP_REPORT_MAGIC   0x3176706568327473ull /* "st2hepv1" */
-#define HYP_REPORT_VERSION 3
+#define HYP_REPORT_VERSION 4
 
 enum hyp_state {
 	HYP_STATE_NONE,
@@ -97,11 +112,24 @@ struct hyp_counts {
 	uint64_t mapped_device; /* bytes, by faults on devices; what was unmapped stays counted */
 };
 
+/* What one CPU did to the guest's memory as the host of it, in pages (reclaim.c). */
+struct hyp_reclaim {
+	uint64_t scanned; /* looked at, whether they were used since the last pass ... */
+	uint64_t young;   /* ... and those that were */
+	uint64_t taken;
+	uint64_t zeros; /* of these: nothing but zeros, so nothing was stored */
+	uint64_t given_back;
+	uint64_t moved;
+	uint64_t merged;   /* lost their frame to an equal one */
+	uint64_t unshared; /* written to, so got a frame of their own again */
+};
+
 /* Of one CPU, which alone writes here. */
 struct hyp_percpu {
 	uint64_t entered; /* CNTPCT at its last exit to EL2: a sign of life */
 	struct hyp_counts counts;
 	struct s2_walker walker; /* the engine's own counters are in it */
+	struct hyp_reclaim reclaim;
 } __attribute__((aligned(HYP_PERCPU)));
 
 /* A run of leaves that are contiguous in gpa and alike, as found at the end. */
@@ -132,6 +160,8 @@ struct hyp_report {
 	uint64_t ram_base; /* the guest's */
 	uint64_t ram_size;
 	uint64_t reserve_size;
+	uint64_t tail_size;      /* behind the guest's */
+	uint64_t pages_out_peak; /* of pages that were out at the same time */
 	uint32_t block_level;
 	uint32_t ipa_bits;
 	struct s2_cpu cpu;

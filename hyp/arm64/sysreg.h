@@ -72,6 +72,7 @@ static inline unsigned int id_field(uint64_t value, unsigned int shift)
 #define HCR_VM     (1ull << 0)
 #define HCR_SWIO   (1ull << 1)
 #define HCR_PTW    (1ull << 2)
+#define HCR_TWI    (1ull << 13)
 #define HCR_TSC    (1ull << 19)
 #define HCR_TIDCP  (1ull << 20)
 #define HCR_RW     (1ull << 31)
@@ -143,6 +144,7 @@ static inline unsigned int id_field(uint64_t value, unsigned int shift)
 #define ESR_S1PTW        (1ull << 7)
 #define ESR_CM           (1ull << 8)
 #define EC_UNKNOWN       0x00
+#define EC_WFX           0x01
 #define EC_HVC64         0x16
 #define EC_SMC64         0x17
 #define EC_SYSREG        0x18

@@ -21,6 +21,7 @@
  */
 #include "count.h"
 #include "hyp.h"
+#include "reclaim.h"
 #include "sysreg.h"
 #include "testdev.h"
 #include "tracing.h"
@@ -143,9 +144,17 @@ static __attribute__((noinline)) void abort_vanished(struct hyp_cpu *cpu)
 /* What comes to EL2 beside aborts and calls. */
 static __attribute__((noinline)) void trapped(struct hyp_cpu *cpu)
 {
+	uint64_t esr = sysreg_read(esr_el2);
+
 	report_count(&cpu->percpu->counts.sysreg_traps, 1);
+	if (ESR_EC(esr) == EC_WFX) {
+		watch_reset(cpu);
+		reclaim_idle(cpu, esr);
+		inject_skip();
+		return;
+	}
 	watch(cpu, 0, REPEAT_ABORT);
-	inject_undefined(sysreg_read(esr_el2));
+	inject_undefined(esr);
 }
 
 /* No fault of stage 2. */

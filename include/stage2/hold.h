@@ -55,14 +55,21 @@ void s2_hold_fini(struct s2_hold *hold);
 
 /*
  * Makes hold->hpa good until s2_hold_done(). Asks the host where that is needed (may sleep); waits
- * for the end of an invalidation under way there. Between use and done this thread must not begin
- * an invalidation, change slots or use another hold's init or fini; it may fault, and may use other
- * holds (if all threads that do so use theirs in one order or never wait for each other). Errors
- * (then it is not in use): S2_ENOENT (no slot, or resolve() says so), S2_EPERM (read-only slot,
- * private page, S2_PAGE_NOWRITE, or resolve()), S2_EINVAL (device memory), S2_EPOISON, S2_EPENDING,
- * S2_ENOMEM, S2_EPORT.
+ * for the end of an invalidation under way there. This thread has no other hold in use. Between use
+ * and done it must not begin an invalidation, change slots or attributes, or use another hold's
+ * init, fini or use; it may fault where resolve() does not wait for changes of the host's, one of
+ * which may be waiting for this hold. Errors (then it is not in use): S2_ENOENT (no slot, or
+ * resolve() says so), S2_EPERM (read-only slot, private page, S2_PAGE_NOWRITE, or resolve()),
+ * S2_EINVAL (device memory), S2_EPOISON, S2_EPENDING, S2_ENOMEM, S2_EPORT.
  */
 S2_MUST_CHECK int s2_hold_use(struct s2_hold *hold, struct s2_walker *walker);
+/*
+ * The same for who has other holds in use: asks nobody and waits for nobody, so that it cannot wait
+ * for an invalidation that waits for one of those. Any context. Errors: S2_EAGAIN (what the hold
+ * knows is nothing or stale: end the others, use and end this one alone, which asks the host, and
+ * begin again).
+ */
+S2_MUST_CHECK int s2_hold_try(struct s2_hold *hold);
 void s2_hold_done(struct s2_hold *hold);
 
 /* Does somebody wait for s2_hold_done()? For users that work for long. Any context. */

@@ -197,7 +197,7 @@ struct s2_exit {
 	int32_t error; /* S2_EXIT_MEMORY: what resolve() said; S2_EPERM: attributes, or the view */
 	s2_gpa_t gpa;
 	uint64_t size;  /* S2_EXIT_RESUME: of the leaf that serves gpa now, 0 if none */
-	uint32_t attrs; /* of the page (enum s2_page_attr), if it has a slot */
+	uint32_t attrs; /* S2_EXIT_MEMORY: of the page (enum s2_page_attr) */
 	uint32_t pad;
 };
 

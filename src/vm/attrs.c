@@ -26,19 +26,22 @@ unsigned int s2_attrs_read(const struct s2_vm *vm, struct s2_walker *walker, uin
 }
 
 int s2_attrs_same(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa, uint64_t size,
-		  unsigned int attrs)
+		  uint64_t as)
 {
-	const struct s2_memslot *slot;
 	uint64_t n = 0, pages = size >> vm->pt.page_shift;
+	const struct s2_memslot *slot;
 
 	if (size >> S2_REGION_SHIFT > 1)
 		return 0; /* more than a section should look through */
 	s2_enter(walker);
 	slot = s2_slot_lookup(vm, gpa);
-	if (slot && slot->attrs && slot->size - (gpa - slot->gpa.gpa) >= size)
-		while (n < pages &&
-		       __atomic_load_n(attrs_at(vm, slot, gpa) + n, __ATOMIC_RELAXED) == attrs)
+	if (slot && slot->attrs && slot->size - (gpa - slot->gpa.gpa) >= size) {
+		const uint8_t *at = attrs_at(vm, slot, gpa);
+		uint8_t like = __atomic_load_n(attrs_at(vm, slot, as), __ATOMIC_RELAXED);
+
+		while (n < pages && __atomic_load_n(&at[n], __ATOMIC_RELAXED) == like)
 			n++;
+	}
 	s2_leave(walker);
 	return n == pages;
 }

@@ -28,7 +28,6 @@ struct request {
 	int permission;     /* a permission fault: the CPU may hold a stale entry */
 	int error;          /* NO_PAGE */
 	unsigned int level; /* MAPPED, RETRY: of the leaf */
-	unsigned int attrs; /* of the page */
 };
 
 /* Is the port's answer about hva possible at all? */
@@ -60,7 +59,7 @@ static S2_ALWAYS_INLINE unsigned int block_level(const struct s2_vm *vm, struct 
 		    !((gpa ^ page->hpa.hpa) & (size - 1)) && start >= walker->slot_gpa &&
 		    start + size - walker->slot_gpa <= walker->slot_size &&
 		    S2_LIKELY(!(walker->slot_flags & S2_SLOT_ATTRS) ||
-			      s2_attrs_same(vm, walker, start, size, rq->attrs)))
+			      s2_attrs_same(vm, walker, start, size, gpa)))
 			break;
 	}
 	return level;
@@ -87,26 +86,25 @@ struct mapping {
 };
 
 /* The long way: links tables, splits or replaces what is there, waits for others. */
-static S2_NOINLINE int insert_slow(struct s2_vm *vm, struct s2_walker *walker,
-				   const struct mapping *map, const struct s2_sample *sample,
-				   struct s2_job *job)
+static S2_NOINLINE int insert_slow(struct s2_vm *vm, struct s2_walker *walker, struct mapping map,
+				   struct s2_sample sample, struct s2_job *job)
 {
 	struct s2_pt *pt = &vm->pt;
-	uint64_t size = 1ull << s2_pt_shift(pt, map->level);
+	uint64_t size = 1ull << s2_pt_shift(pt, map.level);
 	unsigned int looks = BUSY_LOOKS;
 	struct s2_gather gather;
 	int ret;
 
-	*job = (struct s2_job){ .gpa = map->gpa,
-				.end = map->gpa + size,
-				.hpa = map->hpa,
-				.attr = map->attr,
+	*job = (struct s2_job){ .gpa = map.gpa,
+				.end = map.gpa + size,
+				.hpa = map.hpa,
+				.attr = map.attr,
 				.how = S2_MAP_REPLACE | S2_MAP_WIDEN,
-				.cap = map->level };
+				.cap = map.level };
 	s2_gather_init(&gather, pt);
 	do {
 		s2_enter(walker);
-		if (S2_UNLIKELY(!s2_vm_sample_valid(vm, size, sample))) {
+		if (S2_UNLIKELY(!s2_vm_sample_valid(vm, size, &sample))) {
 			s2_leave(walker);
 			ret = RETRY;
 			break;
@@ -143,7 +141,7 @@ static S2_ALWAYS_INLINE int insert(struct s2_vm *vm, struct s2_walker *walker, u
 		did = pt->ops->map_near(pt, walker, map->gpa, map->hpa, map->attr, map->level);
 	s2_leave(walker);
 	if (S2_UNLIKELY(did == S2_NEAR_NOT)) {
-		ret = insert_slow(vm, walker, map, sample, &job);
+		ret = insert_slow(vm, walker, *map, *sample, &job);
 		if (ret)
 			return ret;
 		did = job.equal ? S2_NEAR_EQUAL : S2_NEAR_WIDENED;
@@ -170,12 +168,12 @@ static S2_ALWAYS_INLINE int find_slot(const struct s2_vm *vm, struct s2_walker *
 
 /* Only if nothing was happening there since the sample is what was (not) found the truth. */
 static S2_NOINLINE int confirm(const struct s2_vm *vm, struct s2_walker *walker,
-			       const struct s2_sample *sample, int outcome)
+			       struct s2_sample sample, int outcome)
 {
 	int valid;
 
 	s2_enter(walker);
-	valid = s2_vm_sample_valid(vm, 1, sample);
+	valid = s2_vm_sample_valid(vm, 1, &sample);
 	s2_leave(walker);
 	return valid ? outcome : RETRY;
 }
@@ -206,32 +204,35 @@ static S2_ALWAYS_INLINE int resolve(struct s2_vm *vm, struct request *rq, uint64
 	return rq->access == S2_ACCESS_EXEC && !(page->prot & rq->exec) ? NO_EXEC : 0;
 }
 
-/* What a slot that is not plain makes of a fault. */
+/* What a slot that is not plain, or a view, makes of a fault. */
 struct special {
 	uint64_t hva;      /* of the page */
 	unsigned int deny; /* rights that the mapping must not have */
 };
 
 /* Returns 0 or what came of it. */
-static S2_NOINLINE int look_closer(const struct s2_vm *vm, struct s2_walker *walker,
-				   struct request *rq, struct special *special)
+static int look_closer(const struct s2_vm *vm, struct s2_walker *walker, struct request *rq,
+		       struct special *special)
 {
-	uint64_t offset = rq->gpa - walker->slot_gpa;
+	unsigned int attrs = 0;
 	int private;
 
+	if (rq->view > S2_VIEW_PRIVATE)
+		return S2_EINVAL;
 	special->deny = walker->slot_flags & S2_SLOT_READONLY ? S2_W : 0;
 	if (walker->slot_flags & S2_SLOT_ATTRS)
-		rq->attrs = s2_attrs_read(vm, walker, rq->gpa);
-	private = (rq->attrs & S2_PAGE_PRIVATE) != 0;
-	special->hva = (private ? walker->slot_priv : walker->slot_hva) + offset;
+		attrs = s2_attrs_read(vm, walker, rq->gpa);
+	private = (attrs & S2_PAGE_PRIVATE) != 0;
+	if (private)
+		special->hva = walker->slot_priv + (rq->gpa - walker->slot_gpa);
 	rq->error = S2_EPERM;
 	if (rq->view != S2_VIEW_ANY && (rq->view == S2_VIEW_PRIVATE) != private)
 		return NO_PAGE;
 	if (rq->access == S2_ACCESS_WRITE && special->deny)
 		return READONLY;
-	if (rq->attrs & S2_PAGE_NOWRITE)
+	if (attrs & S2_PAGE_NOWRITE)
 		special->deny |= S2_W;
-	if (rq->attrs & S2_PAGE_NOEXEC)
+	if (attrs & S2_PAGE_NOEXEC)
 		special->deny |= S2_X;
 	if ((rq->access == S2_ACCESS_WRITE && special->deny & S2_W) ||
 	    (rq->access == S2_ACCESS_EXEC && special->deny & S2_X))
@@ -239,35 +240,48 @@ static S2_NOINLINE int look_closer(const struct s2_vm *vm, struct s2_walker *wal
 	return 0;
 }
 
-/*
- * Maps what rq is about: no leaf above level `cap`, believing what `claim` says about invalidations
- * (NULL: what the counters say).
- */
+/* What all but a plain fault in a plain slot, tried for the first time, needs beside. */
+struct closer {
+	unsigned int cap;             /* no leaf above this level */
+	const struct s2_claim *claim; /* what to believe about invalidations; NULL: the counters */
+};
+
+static S2_NOINLINE int fault_in_closer(struct s2_vm *vm, struct s2_walker *walker,
+				       struct request *rq, const struct closer *closer);
+
+/* Maps what rq is about. `closer`: NULL, a constant, in the common case. */
 static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walker,
-					struct request *rq, unsigned int cap,
-					const struct s2_claim *claim)
+					struct request *rq, const struct closer *closer)
 {
 	struct s2_pt *pt = &vm->pt;
-	struct s2_sample sample;
 	struct special special;
+	struct s2_sample sample;
 	struct mapping map;
 	struct s2_page page;
 	uint64_t size;
 	int ret = 0;
 
-	s2_vm_sample(vm, rq->gpa, claim, &sample);
+	s2_vm_sample(vm, rq->gpa, closer ? closer->claim : NULL, &sample);
 	if (S2_UNLIKELY(!find_slot(vm, walker, rq->gpa)))
-		return confirm(vm, walker, &sample, NO_SLOT);
+		return confirm(vm, walker, sample, NO_SLOT);
 	special.hva = walker->slot_hva + (rq->gpa - walker->slot_gpa);
 	special.deny = 0;
-	if (S2_UNLIKELY(walker->slot_flags | rq->view))
+	if (closer) {
 		ret = look_closer(vm, walker, rq, &special);
+	} else if (S2_UNLIKELY(walker->slot_flags | rq->view)) {
+		struct closer plain = { pt->block_level, NULL };
+		struct request copy = *rq; /* so that the common case has it in registers */
+
+		ret = fault_in_closer(vm, walker, &copy, &plain);
+		*rq = copy;
+		return ret;
+	}
 	if (S2_LIKELY(!ret))
 		ret = resolve(vm, rq, special.hva, &page);
 	if (S2_UNLIKELY(ret))
-		return ret < 0 ? ret : confirm(vm, walker, &sample, ret);
+		return ret < 0 ? ret : confirm(vm, walker, sample, ret);
 
-	rq->level = block_level(vm, walker, rq, &page, cap);
+	rq->level = block_level(vm, walker, rq, &page, closer ? closer->cap : pt->block_level);
 	size = 1ull << s2_pt_shift(pt, rq->level);
 	map.gpa = rq->gpa & ~(size - 1);
 	map.hpa = page.hpa.hpa & ~(size - 1);
@@ -279,11 +293,10 @@ static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walk
 	return insert(vm, walker, rq->gpa, &map, rq->permission, &sample);
 }
 
-static S2_NOINLINE int fault_in_again(struct s2_vm *vm, struct s2_walker *walker,
-				      struct request *rq, unsigned int cap,
-				      const struct s2_claim *claim)
+static S2_NOINLINE int fault_in_closer(struct s2_vm *vm, struct s2_walker *walker,
+				       struct request *rq, const struct closer *closer)
 {
-	return fault_in_as(vm, walker, rq, cap, claim);
+	return fault_in_as(vm, walker, rq, closer);
 }
 
 /* The largest leaf that has a region's counters to itself. */
@@ -303,7 +316,7 @@ static unsigned int region_level(const struct s2_pt *pt)
  */
 static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
 {
-	unsigned int cap = region_level(&vm->pt);
+	struct closer closer = { region_level(&vm->pt), NULL };
 	struct s2_claim *claim;
 	int ret = RETRY;
 
@@ -311,14 +324,15 @@ static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker, struct 
 		walker->retry_page = rq->gpa + 1;
 		walker->retries = 0;
 	}
-	if (rq->level > cap)
-		ret = fault_in_again(vm, walker, rq, cap, NULL);
+	if (rq->level > closer.cap)
+		ret = fault_in_closer(vm, walker, rq, &closer);
 	if (ret != RETRY || ++walker->retries < S2_PATIENCE)
 		return ret;
 	claim = s2_vm_claim(vm, rq->gpa, rq->gpa + (1ull << vm->pt.page_shift) - 1);
 	if (!claim)
 		return ret;
-	ret = fault_in_again(vm, walker, rq, 0, claim);
+	closer = (struct closer){ 0, claim };
+	ret = fault_in_closer(vm, walker, rq, &closer);
 	s2_vm_release(vm, claim);
 	if (ret != RETRY) {
 		walker->retries = 0;
@@ -329,9 +343,15 @@ static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker, struct 
 
 static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
 {
-	int ret = fault_in_as(vm, walker, rq, vm->pt.block_level, NULL);
+	int ret = fault_in_as(vm, walker, rq, NULL);
+	struct request copy;
 
-	return S2_LIKELY(ret != RETRY) ? ret : retry(vm, walker, rq);
+	if (S2_LIKELY(ret != RETRY))
+		return ret;
+	copy = *rq;
+	ret = retry(vm, walker, &copy);
+	*rq = copy;
+	return ret;
 }
 
 /*
@@ -393,6 +413,7 @@ static S2_NOINLINE void describe_exit(const struct s2_vm *vm, struct s2_walker *
 	default:
 		exit->reason = S2_EXIT_MEMORY;
 		exit->error = error;
+		exit->attrs = s2_attrs_read(vm, walker, exit->gpa.gpa);
 		break;
 	}
 	if (exit->reason == S2_EXIT_MMIO)
@@ -410,7 +431,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	int ret;
 
 	if (S2_UNLIKELY(fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
-			fault->view > S2_VIEW_PRIVATE || fault->gpa.gpa >> vm->pt.ipa_bits))
+			fault->gpa.gpa >> vm->pt.ipa_bits))
 		return S2_EINVAL;
 	rq.gpa = fault->gpa.gpa & ~((1ull << vm->pt.page_shift) - 1);
 	rq.access = (enum s2_access)fault->access;
@@ -418,7 +439,6 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	if (rq.access == S2_ACCESS_EXEC)
 		rq.exec = fault->user ? S2_XU : S2_XP;
 	rq.view = fault->view;
-	rq.attrs = 0;
 	rq.permission = fault->kind == S2_FAULT_PERMISSION;
 	rq.error = 0;
 	rq.level = 0;
@@ -440,7 +460,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	exit->walk = fault->walk != 0;
 	exit->gpa = fault->gpa;
 	exit->error = 0;
-	exit->attrs = rq.attrs;
+	exit->attrs = 0;
 	if (S2_LIKELY((ret & 0xff) == MAPPED)) {
 		rq.level |= (unsigned int)ret >> YOUNG_LEVEL;
 		exit->reason = S2_EXIT_RESUME;
@@ -466,7 +486,6 @@ int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s2_access
 	if (!ret && access > S2_ACCESS_EXEC)
 		ret = S2_EINVAL;
 	while (!ret && rq.gpa < end) {
-		rq.attrs = 0;
 		ret = fault_in(vm, walker, &rq);
 		switch (ret) {
 		case MAPPED:

@@ -81,10 +81,11 @@ int s2_vm_changing(const struct s2_vm *vm, uint64_t first, uint64_t last);
  */
 const struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa);
 
-/* Attributes of a page; are those of [gpa, gpa + size) all the same? Outside any section. */
+/* Attributes of a page; are those of [gpa, gpa + size) all like the page's at `as`, in there?
+ * Outside any section. */
 unsigned int s2_attrs_read(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa);
 int s2_attrs_same(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa, uint64_t size,
-		  unsigned int attrs);
+		  uint64_t as);
 
 /*
  * Copies the slot that holds gpa to walker->slot_*, where it stays until the slots change. Returns

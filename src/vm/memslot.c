@@ -295,8 +295,13 @@ int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
 		generation = s2_load_acquire(&vm->generation);
 		s2_enter(walker);
 		slot = s2_slot_lookup(vm, gpa.gpa);
-		if (slot)
-			*copy = *slot;
+		if (slot) /* what links it is changed by others meanwhile */
+			*copy = (struct s2_memslot){ .gpa = slot->gpa,
+						     .hva = slot->hva,
+						     .size = slot->size,
+						     .flags = slot->flags,
+						     .priv = slot->priv,
+						     .attrs = slot->attrs };
 		s2_leave(walker);
 		if (slot)
 			return 0;
