@@ -163,6 +163,8 @@ static void test_use(void **state)
 		assert_int_equal(use_once(&hold, fixture_hpa(1) + 5 * PAGE + 24), 1);
 		for (int i = 0; i < 9; i++)
 			assert_int_equal(use_once(&hold, fixture_hpa(1) + 5 * PAGE + 24), 0);
+		hold.revoked = 1; /* somebody was late to ask for the end of the last use */
+		assert_int_equal(use_once(&hold, fixture_hpa(1) + 5 * PAGE + 24), 0);
 		assert_int_equal(f->sim.changes, 0); /* nothing is mapped by it */
 		down();
 	}

@@ -344,6 +344,7 @@ static void test_private(void **state)
 	up_private();
 	assert_int_equal(touch(RAM, S2_ACCESS_WRITE), BLOCK);
 	assert_int_equal(hpa_at(RAM), fixture_hpa(0));
+	assert_int_equal(touch(RAM + BLOCK, S2_ACCESS_WRITE), BLOCK);
 	assert_int_equal(set(RAM + PAGE, BLOCK, S2_PAGE_PRIVATE, 0), 0);
 	sim_idle_empty(&f->sim, RAM + PAGE, BLOCK);
 	/* No leaf spans both kinds. */

@@ -233,6 +233,7 @@ static void test_invalidations_nest(void **state)
 static struct overlap {
 	void (*tlb)(void *ctx, const struct s2_tlb_op *ops, size_t n); /* the machine's own */
 	uint64_t gpa, size;
+	enum s2_inval how;
 	int done;
 } overlap;
 
@@ -242,10 +243,13 @@ static void overlap_begin(void *ctx, const struct s2_tlb_op *ops, size_t n)
 
 	if (!o->done++) {
 		sim_thread(1, &f->other);
-		assert_int_equal(s2_vm_invalidate_begin(&f->vm, s2_gpa(o->gpa), o->size,
-							S2_INVAL_UNMAP, &f->other),
-				 0);
-		sim_idle_empty(&f->sim, o->gpa, o->size);
+		assert_int_equal(
+			s2_vm_invalidate_begin(&f->vm, s2_gpa(o->gpa), o->size, o->how, &f->other),
+			0);
+		if (o->how == S2_INVAL_UNMAP)
+			sim_idle_empty(&f->sim, o->gpa, o->size);
+		else
+			sim_idle(&f->sim, o->gpa, o->size);
 		sim_thread(0, &f->walker);
 	}
 	o->tlb(ctx, ops, n);
@@ -269,7 +273,9 @@ static void test_invalidations_overlap(void **state)
 	struct s2_memslot slot;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+	for (size_t n = 0; n < 2 * sizeof(t) / sizeof(t[0]); n++) {
+		enum s2_inval how = n & 1 ? S2_INVAL_WRITE : S2_INVAL_UNMAP;
+		size_t i = n / 2;
 		s2_gpa_t gpa = s2_gpa(t[i].gpa), other = s2_gpa(t[i].other_gpa);
 
 		up();
@@ -280,14 +286,16 @@ static void test_invalidations_overlap(void **state)
 		assert_int_equal(s2_vm_prefault(&f->vm, s2_gpa(0), 16 * BLOCK, S2_ACCESS_WRITE,
 						&f->walker, &f->progress),
 				 0);
-		overlap = (struct overlap){ f->sim.port.tlb, t[i].other_gpa, t[i].other_size, 0 };
+		overlap = (struct overlap){ f->sim.port.tlb, t[i].other_gpa, t[i].other_size, how,
+					    0 };
 		f->sim.port.tlb = overlap_begin;
-		assert_int_equal(
-			s2_vm_invalidate_begin(&f->vm, gpa, t[i].size, S2_INVAL_UNMAP, &f->walker),
-			0);
+		assert_int_equal(s2_vm_invalidate_begin(&f->vm, gpa, t[i].size, how, &f->walker),
+				 0);
 		assert_int_not_equal(overlap.done, 0);
 		f->sim.port.tlb = overlap.tlb;
-		sim_idle_empty(&f->sim, t[i].gpa, t[i].size);
+		if (how == S2_INVAL_UNMAP)
+			sim_idle_empty(&f->sim, t[i].gpa, t[i].size);
+		sim_idle(&f->sim, t[i].gpa, t[i].size);
 		s2_vm_invalidate_end(&f->vm, gpa, t[i].size);
 		s2_vm_invalidate_end(&f->vm, other, t[i].other_size);
 		fixture_down(f);

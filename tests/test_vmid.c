@@ -15,12 +15,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <cmocka.h>
 
 #include <stage2/vmid.h>
@@ -28,6 +30,8 @@
 #define CPUS    8
 #define NUMBERS 16
 #define GUESTS  24
+#define LOADS   10000000 /* or so many strikes */
+#define STRIKES 4000
 #define NOBODY  GUESTS
 
 struct machine {
@@ -40,15 +44,17 @@ struct machine {
 	uint32_t tlb[CPUS][NUMBERS]; /* a bit for each guest */
 	unsigned int runs[CPUS];     /* a guest, or NOBODY */
 	unsigned int number[CPUS];   /* under which it runs */
-	unsigned int loading;        /* the CPU that is in s2_vmid_load() */
 	uint64_t drawn[GUESTS];      /* rollovers, plus 1, when it was loaded last */
 	unsigned int had[GUESTS];    /* its number then */
 	uint32_t used;               /* in this generation */
 	uint64_t flushes;
-	int restless; /* CPUs unload their guests while a generation begins */
+	int restless;        /* CPUs unload their guests while a generation begins */
+	int struck;          /* the others go on while CPU 0 loads */
+	volatile int inside; /* CPU 0 is in s2_vmid_load() */
 };
 
 static struct machine machine;
+static volatile unsigned int strikes;
 static struct machine *const m = &machine;
 static uint64_t state = 88172645463325252ull;
 
@@ -81,19 +87,20 @@ static void flush_all(void *ctx)
 
 	(void)ctx;
 	m->flushes++;
-	assert_int_equal(m->used, all);
+	if (!m->struck)
+		assert_int_equal(m->used, all);
 	m->used = 0;
 	for (unsigned int cpu = 0; cpu < m->config.cpus; cpu++) {
 		unsigned int guest = m->runs[cpu];
 
-		if (m->restless && draw(16) == 0 && cpu != m->loading)
-			unload(cpu);
 		memset(m->tlb[cpu], 0, sizeof(m->tlb[cpu]));
-		if (guest == NOBODY || cpu == m->loading)
+		if (guest == NOBODY)
 			continue;
 		m->used |= 1u << m->number[cpu]; /* taken along */
 		m->drawn[guest] = m->flushes + 1;
 		walk(cpu);
+		if (m->restless && draw(16) == 0)
+			unload(cpu);
 	}
 }
 
@@ -126,10 +133,16 @@ static unsigned int load(unsigned int guest, unsigned int cpu)
 
 	walk(cpu); /* to the last moment */
 	m->runs[cpu] = NOBODY;
-	m->loading = cpu;
+	if (cpu == 0)
+		m->inside = 1;
 	number = s2_vmid_load(&m->vmids, &m->guest[guest], cpu);
+	if (cpu == 0)
+		m->inside = 0;
+	/* What is not ours is left alone. */
+	assert_true(m->config.bits > 6 || m->bitmap[1] == UINT64_MAX);
+	assert_true(m->config.cpus == CPUS || m->cpu[m->config.cpus].active == UINT64_MAX);
 	assert_int_equal(m->vmids.rollovers, m->flushes);
-	assert_true(m->vmids.rollovers - before <= 1);
+	assert_true(m->struck || m->vmids.rollovers - before <= 1);
 	assert_true(number > 0 && number < 1u << m->config.bits);
 	assert_int_equal(m->tlb[cpu][number] & ~(1u << guest), 0);
 	for (unsigned int i = 0; i < m->config.cpus; i++) {
@@ -363,6 +376,32 @@ static void test_random(void **unused)
 	assert_true(most > 100); /* generations did begin */
 }
 
+/* A signal met CPU 0 at some instruction of its load. The others are fast. */
+static void strike(int signal)
+{
+	(void)signal;
+	if (!m->inside || m->vmids.lock)
+		return;
+	for (unsigned int i = (unsigned int)draw(12); i-- > 0;)
+		load((unsigned int)draw(GUESTS), 1 + (unsigned int)draw(m->config.cpus - 1));
+	strikes++;
+}
+
+static void test_struck(void **unused)
+{
+	const struct itimerval often = { { 0, 20 }, { 0, 20 } }, never = { 0 };
+	struct sigaction action = { .sa_handler = strike };
+
+	(void)unused;
+	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+	up(3, 4);
+	m->struck = 1;
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (unsigned int i = 0; i < LOADS && strikes < STRIKES; i++)
+		load(i % 2, 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+}
+
 /*
  * Threads. A TLB has, under each number, whose translation it holds and how old that is. A walk is
  * atomic against an invalidation on the same CPU, as in hardware an invalidation waits for the
@@ -520,7 +559,8 @@ int main(void)
 		cmocka_unit_test(test_errors),     cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_kept_twice), cmocka_unit_test(test_unloaded),
 		cmocka_unit_test(test_tight),      cmocka_unit_test(test_wide),
-		cmocka_unit_test(test_random),     cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_random),     cmocka_unit_test(test_struck),
+		cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

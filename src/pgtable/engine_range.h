@@ -302,6 +302,66 @@ static S2_ALWAYS_INLINE void say_young(const struct s2_fmt *f, const struct s2_j
 	}
 }
 
+/*
+ * Pages for one word of the bitmap, whatever else is in their entries; returns how many there were
+ * (0: the first is none), *word says which of them were young.
+ */
+static S2_ALWAYS_INLINE uint64_t young_run(const struct s2_fmt *f, const struct s2_at *at,
+					   uint64_t most, int clear, int exclusive, uint64_t *word)
+{
+	int store = exclusive && !(at->pt->cpu.features & S2_CPU_HA);
+	uint64_t n = 0, value;
+
+	*word = 0;
+	while (n < most) {
+		value = pte_load(&at->entry[n]);
+		if (!f->valid(value))
+			break;
+		/* To store what is there already is cheaper than to guess which are young. */
+		if (clear && (store || f->young(value)) &&
+		    !pte_edit(&at->entry[n], value, f->make_old(value), exclusive))
+			continue;
+		*word |= (uint64_t)(f->young(value) != 0) << n++;
+	}
+	return n;
+}
+
+static S2_ALWAYS_INLINE uint64_t bits_set(uint64_t word)
+{
+	word -= word >> 1 & 0x5555555555555555;
+	word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return word * 0x0101010101010101 >> 56;
+}
+
+/*
+ * Test or clear in pages of one table, as far as a word of the bitmap goes; returns how many it
+ * went over. Anything else takes the way of all revisions: blocks, holes, and a single page, which
+ * is remembered there (near_revise()).
+ */
+static S2_ALWAYS_INLINE uint64_t young_word(const struct s2_fmt *f, const struct s2_at *at,
+					    struct s2_job *job, uint64_t stop, int exclusive,
+					    uint64_t *from, uint64_t *to)
+{
+	uint64_t page = (job->gpa - job->start) >> f->page_shift;
+	uint64_t left = (stop - job->gpa) >> f->page_shift, word, n, changed;
+	int clear = job->how == S2_AGE_CLEAR;
+
+	if (!job->bitmap || at->level || left == 1)
+		return 0;
+	n = young_run(f, at, min_u64(64 - page % 64, left), clear, exclusive, &word);
+	changed = bits_set(word) << f->page_shift;
+	job->bitmap[page / 64] |= word << page % 64;
+	job->changed += changed;
+	job->equal += (n << f->page_shift) - changed;
+	if (clear && word) {
+		*from = min_u64(*from, job->gpa);
+		*to = job->gpa + (n << f->page_shift);
+	}
+	job->gpa += n << f->page_shift;
+	return n;
+}
+
 /* Cache maintenance goes with the very leaf that it was done for: for the rights that it lacked. */
 static S2_ALWAYS_INLINE uint64_t edit_synced(const struct s2_fmt *f, const struct s2_at *at,
 					     uint64_t value, const struct s2_job *job,
@@ -333,6 +393,9 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 	size = s2_fmt_size(f, at->level);
 	stop = min_u64(table_end(f, job->gpa, at->level), job->end);
 	for (; job->gpa < stop; at->entry += n) {
+		n = what == S2_REVISE_AGE ? young_word(f, at, job, stop, exclusive, &from, &to) : 0;
+		if (n)
+			continue;
 		value = pte_load(at->entry);
 		at->gpa = align_down(job->gpa, size);
 		part = min_u64(at->gpa + size, job->end) - job->gpa;

@@ -30,6 +30,21 @@ struct request {
 	unsigned int level; /* MAPPED, RETRY: of the leaf */
 };
 
+static S2_ALWAYS_INLINE struct request request_of(const struct s2_vm *vm,
+						  const struct s2_fault *fault)
+{
+	struct request rq = {
+		.gpa = fault->gpa.gpa & ~((1ull << vm->pt.page_shift) - 1),
+		.access = (enum s2_access)fault->access,
+		.view = fault->view,
+		.permission = fault->kind == S2_FAULT_PERMISSION,
+	};
+
+	if (rq.access == S2_ACCESS_EXEC)
+		rq.exec = fault->user ? S2_XU : S2_XP;
+	return rq;
+}
+
 /* Is the port's answer about hva possible at all? */
 static S2_ALWAYS_INLINE int page_ok(const struct s2_pt *pt, uint64_t hva,
 				    const struct s2_page *page)
@@ -247,11 +262,26 @@ struct closer {
 };
 
 static S2_NOINLINE int fault_in_closer(struct s2_vm *vm, struct s2_walker *walker,
-				       struct request *rq, const struct closer *closer);
+				       const struct s2_fault *fault, struct request *rq,
+				       const struct closer *closer);
+
+/* With a request of its own, made anew, so that the common case has its own in registers. */
+static S2_ALWAYS_INLINE int again(struct s2_vm *vm, struct s2_walker *walker,
+				  const struct s2_fault *fault, struct request *rq,
+				  const struct closer *closer)
+{
+	struct request copy = request_of(vm, fault);
+	int ret = fault_in_closer(vm, walker, fault, &copy, closer);
+
+	rq->level = copy.level;
+	rq->error = copy.error;
+	return ret;
+}
 
 /* Maps what rq is about. `closer`: NULL, a constant, in the common case. */
 static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walker,
-					struct request *rq, const struct closer *closer)
+					const struct s2_fault *fault, struct request *rq,
+					const struct closer *closer)
 {
 	struct s2_pt *pt = &vm->pt;
 	struct special special;
@@ -270,11 +300,8 @@ static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walk
 		ret = look_closer(vm, walker, rq, &special);
 	} else if (S2_UNLIKELY(walker->slot_flags | rq->view)) {
 		struct closer plain = { pt->block_level, NULL };
-		struct request copy = *rq; /* so that the common case has it in registers */
 
-		ret = fault_in_closer(vm, walker, &copy, &plain);
-		*rq = copy;
-		return ret;
+		return again(vm, walker, fault, rq, &plain);
 	}
 	if (S2_LIKELY(!ret))
 		ret = resolve(vm, rq, special.hva, &page);
@@ -294,9 +321,10 @@ static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walk
 }
 
 static S2_NOINLINE int fault_in_closer(struct s2_vm *vm, struct s2_walker *walker,
-				       struct request *rq, const struct closer *closer)
+				       const struct s2_fault *fault, struct request *rq,
+				       const struct closer *closer)
 {
-	return fault_in_as(vm, walker, rq, closer);
+	return fault_in_as(vm, walker, fault, rq, closer);
 }
 
 /* The largest leaf that has a region's counters to itself. */
@@ -314,7 +342,8 @@ static unsigned int region_level(const struct s2_pt *pt)
  * invalidation: less is asked for. And who is sent away from one page for too often insists: then
  * only what really touches that page counts, and it is mapped alone.
  */
-static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker,
+			     const struct s2_fault *fault, struct request *rq)
 {
 	struct closer closer = { region_level(&vm->pt), NULL };
 	struct s2_claim *claim;
@@ -325,14 +354,14 @@ static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker, struct 
 		walker->retries = 0;
 	}
 	if (rq->level > closer.cap)
-		ret = fault_in_closer(vm, walker, rq, &closer);
+		ret = fault_in_closer(vm, walker, fault, rq, &closer);
 	if (ret != RETRY || ++walker->retries < S2_PATIENCE)
 		return ret;
 	claim = s2_vm_claim(vm, rq->gpa, rq->gpa + (1ull << vm->pt.page_shift) - 1);
 	if (!claim)
 		return ret;
 	closer = (struct closer){ 0, claim };
-	ret = fault_in_closer(vm, walker, rq, &closer);
+	ret = fault_in_closer(vm, walker, fault, rq, &closer);
 	s2_vm_release(vm, claim);
 	if (ret != RETRY) {
 		walker->retries = 0;
@@ -341,16 +370,19 @@ static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker, struct 
 	return ret;
 }
 
-static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker, struct request *rq)
+static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker,
+				     const struct s2_fault *fault, struct request *rq)
 {
-	int ret = fault_in_as(vm, walker, rq, NULL);
+	int ret = fault_in_as(vm, walker, fault, rq, NULL);
 	struct request copy;
 
 	if (S2_LIKELY(ret != RETRY))
 		return ret;
-	copy = *rq;
-	ret = retry(vm, walker, &copy);
-	*rq = copy;
+	copy = request_of(vm, fault);
+	copy.level = rq->level;
+	ret = retry(vm, walker, fault, &copy);
+	rq->level = copy.level;
+	rq->error = copy.error;
 	return ret;
 }
 
@@ -433,15 +465,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	if (S2_UNLIKELY(fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
 			fault->gpa.gpa >> vm->pt.ipa_bits))
 		return S2_EINVAL;
-	rq.gpa = fault->gpa.gpa & ~((1ull << vm->pt.page_shift) - 1);
-	rq.access = (enum s2_access)fault->access;
-	rq.exec = 0;
-	if (rq.access == S2_ACCESS_EXEC)
-		rq.exec = fault->user ? S2_XU : S2_XP;
-	rq.view = fault->view;
-	rq.permission = fault->kind == S2_FAULT_PERMISSION;
-	rq.error = 0;
-	rq.level = 0;
+	rq = request_of(vm, fault);
 	s2_count(&walker->stats.fault[fault->kind], 1);
 	if (S2_UNLIKELY(fault->walk))
 		s2_count(&walker->stats.fault_walk, 1);
@@ -451,7 +475,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	    walker->mmio_generation == s2_load_acquire(&vm->generation))
 		ret = NO_SLOT;
 	else if (S2_LIKELY(fault->kind != S2_FAULT_ACCESS))
-		ret = fault_in(vm, walker, &rq);
+		ret = fault_in(vm, walker, fault, &rq);
 	else
 		ret = make_young(vm, walker, rq.gpa);
 	if (S2_UNLIKELY(ret < 0))
@@ -460,7 +484,6 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	exit->walk = fault->walk != 0;
 	exit->gpa = fault->gpa;
 	exit->error = 0;
-	exit->attrs = 0;
 	if (S2_LIKELY((ret & 0xff) == MAPPED)) {
 		rq.level |= (unsigned int)ret >> YOUNG_LEVEL;
 		exit->reason = S2_EXIT_RESUME;
@@ -478,21 +501,23 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s2_access access,
 		   struct s2_walker *walker, struct s2_progress *progress)
 {
-	struct request rq = { .gpa = gpa.gpa, .access = access, .exec = S2_X };
+	struct s2_fault fault = { .gpa = gpa, .access = (uint8_t)access };
 	uint64_t end = gpa.gpa + size, next;
+	struct request rq;
 	int ret = s2_pt_check_range(&vm->pt, gpa.gpa, size);
 
 	*progress = (struct s2_progress){ 0 };
 	if (!ret && access > S2_ACCESS_EXEC)
 		ret = S2_EINVAL;
-	while (!ret && rq.gpa < end) {
-		ret = fault_in(vm, walker, &rq);
+	while (!ret && fault.gpa.gpa < end) {
+		rq = request_of(vm, &fault);
+		ret = fault_in(vm, walker, &fault, &rq);
 		switch (ret) {
 		case MAPPED:
 			next = (rq.gpa >> s2_pt_shift(&vm->pt, rq.level)) + 1;
 			next <<= s2_pt_shift(&vm->pt, rq.level);
-			rq.gpa = next < end ? next : end;
-			progress->done = rq.gpa - gpa.gpa;
+			fault.gpa.gpa = next < end ? next : end;
+			progress->done = fault.gpa.gpa - gpa.gpa;
 			break;
 		case RETRY:
 			vm->pt.port->relax(vm->pt.port->ctx);

@@ -15,13 +15,16 @@
  * came before his load, and he would have seen that. s2_hold_done() releases what was done with
  * the page to the host's look.
  *
- * Who waits owns and shares nothing meanwhile. He looks through the list with the lock shared,
- * drops it, relaxes, and looks again from the beginning: a hold is touched under the lock only, so
- * its owner may end it (s2_hold_fini()) as soon as it is not in use, and waits a few instructions
- * for that. Were the lock kept, a cycle would close: one invalidation waits for a user, who waits
- * for the end of another, which wants the list for itself (s2_vm_host_end()). Any number may wait
- * at once, for the same holds too. The waiting ends: users that come now see the count, and forget
- * what they knew, so each sets its flag in vain once at most.
+ * Who waits owns and shares nothing of the lists meanwhile. He looks through them with the lock
+ * shared, drops it, relaxes, and looks again from the beginning: a hold is touched under the lock
+ * only, so its owner may end it (s2_hold_fini()) as soon as it is not in use, and waits a few
+ * instructions for that. Were the lock kept, other holds could neither come nor go while one is in
+ * use, and a cycle could close through the host: a user faults amid his use, resolve() sleeps until
+ * a change of the host's is over, and that cannot end without the lock. Any number may wait at
+ * once, for the same holds too; none waits for another. The waiting ends: users that come now see
+ * the count and forget what they knew, so each sets its flag in vain once at most; and those in use
+ * wait for nothing that waits for them, which is why they may only try other holds
+ * (s2_hold_try()): s2_hold_use() waits for ends.
  *
  * A hold that is not in the list yet when it is looked through is not missed: either its owner had
  * the lock later, or the list was found empty before his seq_cst store to its head. In both cases
@@ -86,19 +89,25 @@ void s2_hold_fini(struct s2_hold *hold)
 
 /*
  * The page cannot go from here on, if what is known of it still holds: by the counters, or by a
- * claim. Running first, as in s2_vm_sample_valid(): the sequence moves before it goes down.
+ * claim. Running first, as in s2_vm_sample_valid(): the sequence moves before it goes down. (In
+ * tests others may come in between; nothing of the list of slots is changed here.)
  */
 static S2_ALWAYS_INLINE int take(struct s2_hold *hold, const struct s2_claim *claim)
 {
+	const struct s2_vm *vm = hold->vm;
+	uint64_t running;
 	int good;
 
 	s2_store_relaxed(&hold->revoked, 0);
 	s2_store_seq(&hold->in_use, 1);
-	if (S2_UNLIKELY(claim != NULL))
-		good = s2_vm_claim_valid(hold->vm, claim);
-	else
-		good = !s2_load_seq(&hold->bucket->running) &&
-		       s2_load_seq(&hold->bucket->sequence) == hold->sequence;
+	s2_slot_point(&vm->pt, hold->gpa);
+	if (S2_UNLIKELY(claim != NULL)) {
+		good = s2_vm_claim_valid(vm, claim);
+	} else {
+		running = s2_load_seq(&hold->bucket->running);
+		s2_slot_point(&vm->pt, hold->gpa);
+		good = !running && s2_load_seq(&hold->bucket->sequence) == hold->sequence;
+	}
 	if (S2_LIKELY(good))
 		return 0;
 	s2_hold_done(hold);

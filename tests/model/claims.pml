@@ -26,6 +26,12 @@
 #define PLACE	  4
 #define PAGE	  5
 
+#ifdef PROGRESS
+#define SEQUENCES 2
+#else
+#define SEQUENCES 8
+#endif
+
 #define FREE	0		/* the place in the table */
 #define WRITING	1
 #define GOOD	2
@@ -36,7 +42,7 @@ bool waits[NCPU];		/* for the section that was open to be left */
 byte running, sequence;		/* of both pages */
 byte place, place_page;
 byte unranged;			/* invalidations that found no place */
-bool claim, disturbed;		/* of page 0 */
+byte claim, disturbed;		/* of page 0 */
 byte frame = 1;			/* what the host has at page 0 */
 byte next_frame = 2;
 byte entry;			/* page 0: frame, or 0 */
@@ -103,7 +109,7 @@ inline look_at_ranges(me)
 inline look_at_claim(me)
 {
 	if
-	:: disturbed -> ok = false
+	:: disturbed == 1 -> ok = false
 	:: else
 	fi
 }
@@ -205,7 +211,7 @@ proctype vcpu(byte me; byte rounds)
 inline mark(me)
 {
 	if
-	:: page == 0 && claim -> store(me, DISTURBED, 1)
+	:: page == 0 && claim == 1 -> store(me, DISTURBED, 1)
 	:: else
 	fi
 }
@@ -274,9 +280,9 @@ inline end_(me)
 {
 #ifdef BUG_END_UNFENCED
 	mark(me);
-	atomic { locked(me); sequence = (sequence + 1) % 8 };
+	atomic { locked(me); sequence = (sequence + 1) % SEQUENCES };
 #else
-	atomic { locked(me); sequence = (sequence + 1) % 8 };
+	atomic { locked(me); sequence = (sequence + 1) % SEQUENCES };
 #ifdef BUG_DELIST_FIRST
 	delist(me);
 #endif
@@ -310,7 +316,9 @@ proctype invalidator(byte me; byte rounds)
 	:: rounds > 0 ->
 		if
 		:: page = 0
+#ifndef PROGRESS
 		:: page = 1
+#endif
 		fi;
 		invalidate(me);
 		rounds--;

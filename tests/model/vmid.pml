@@ -117,6 +117,15 @@ inline find_reserved()
 	at = 0
 }
 
+/* The guest runs, and walks later. */
+inline run_under(me, guest, n)
+{
+	assert(runs[1 - me] == NONE || (runs[1 - me] == guest) == (under[1 - me] == n));
+	runs[me] = guest;
+	under[me] = n;
+	i = 0; old = 0
+}
+
 inline load_locked(me, guest)
 {
 	atomic {
@@ -143,36 +152,34 @@ inline load_locked(me, guest)
 		found = false;
 		loaded[me] = i;
 #ifdef BUG_NO_ORDER
-		buffer[me]!guest, i
+		buffer[me]!guest, i;
 #else
 		id[guest] = i;
-		lock = false
+		lock = false;
 #endif
+		run_under(me, guest, NUMBER(i))
 	}
 }
 
 inline load(me, guest)
 {
-	done = false;
-	drained(me);		/* nobody here loads what is in his own buffer */
 	old = loaded[me];
-	i = id[guest];
+	atomic { drained(me); i = id[guest] }	/* nobody loads what is in his own buffer */
 	if
 	:: old != TAKEN && GENERATION(i) == generation ->
 		atomic {
-#ifndef BUG_PLAIN_STORE
+#ifdef BUG_PLAIN_STORE
+			old = loaded[me];
+#endif
 			if
-			:: loaded[me] == old -> loaded[me] = i; done = true
+			:: loaded[me] == old -> loaded[me] = i; run_under(me, guest, NUMBER(i))
 			:: else
 			fi
-#else
-			loaded[me] = i; done = true
-#endif
 		}
 	:: else
 	fi;
 	if
-	:: !done -> load_locked(me, guest)
+	:: runs[me] == NONE -> load_locked(me, guest)
 	:: else
 	fi
 }
@@ -180,35 +187,28 @@ inline load(me, guest)
 proctype cpu(byte me; byte rounds)
 {
 	byte i, old, at, was, guest;
-	bool done, found;
+	bool found;
 
 	do
 	:: rounds > 0 ->
 		if
 		:: guest = 0
 		:: guest = 1
-		:: guest = 2
+		:: me == 1 -> guest = 2
 		fi;
 		load(me, guest);
-		atomic {
-			i = NUMBER(i);
-			assert(runs[1 - me] == NONE ||
-			       (runs[1 - me] == guest) == (under[1 - me] == i));
-			runs[me] = guest; under[me] = i;
-			old = 0; at = 0
-		};
-		atomic {	/* the guest walks, or uses what is there */
+		atomic {	/* uses what is there, or walks */
 			if
-			:: TLB(me, i) == NONE -> TLB(me, i) = WALK(guest)
-			:: else -> assert(TLB(me, i) % OLD == guest)
-			fi
+			:: TLB(me, under[me]) == NONE -> TLB(me, under[me]) = WALK(guest)
+			:: else -> assert(TLB(me, under[me]) % OLD == guest)
+			fi;
+			runs[me] = NONE; under[me] = 0; guest = 0;
+			rounds--
 		};
-		atomic { runs[me] = NONE; under[me] = 0; i = 0 };
-		if		/* the next load says so, too */
+		if
 		:: loaded[me] = 0
-		:: skip
-		fi;
-		rounds--
+		:: skip		/* the next load says so, too */
+		fi
 	:: else -> break
 	od;
 	finished++
@@ -236,11 +236,18 @@ proctype host()
 }
 
 init {
+	byte rounds;
+
 	atomic {
 #ifdef BUG_NO_ORDER
 		run drain(0); run drain(1);
 #endif
-		run cpu(0, 2); run cpu(1, 4); run host()
+		if	/* with a host, or more generations */
+		:: rounds = 2; run host()
+		:: rounds = 4; finished++
+		fi;
+		run cpu(0, 2); run cpu(1, rounds);
+		rounds = 0
 	}
 	(finished == NCPU + 1)
 }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * random_host with real threads: two vCPUs, two hosts, and one that changes slots and ages pages.
+ * All draw from one number of events. Which access leads where cannot be predicted; what is checked
+ * at every access is that it leads to what the host has just then, and finds what was written last.
+ */
+#include <pthread.h>
+#include <sched.h>
+
+#include "random_host.h"
+
+#define VCPUS 2
+#define HOSTS 2
+#define ALL   (VCPUS + HOSTS + 1)
+#define BATCH 32
+
+struct thread {
+	struct host_world *w;
+	unsigned int cpu;
+	uint64_t rng;
+	pthread_t thread;
+};
+
+static uint64_t left;
+
+static void vcpu(struct thread *t)
+{
+	struct s2_exit exit;
+
+	for (int i = 0; i < BATCH; i++)
+		(void)host_access(t->w, host_gpa(t->w, &t->rng),
+				  (enum s2_access)mm_random(&t->rng, 3), &t->rng, &exit);
+}
+
+static void host(struct thread *t)
+{
+	struct sim_mm *mm = &t->w->mm;
+
+	for (int i = 0; i < BATCH; i++)
+		(void)mm_random_op(mm, &mm->cpu[t->cpu].host, &t->rng);
+	if (!mm_random(&t->rng, 64))
+		mm_audit(mm);
+}
+
+static void changer(struct thread *t)
+{
+	struct sim_mm *mm = &t->w->mm;
+
+	for (int i = 0; i < BATCH / 2; i++) {
+		host_slot_op(t->w, &mm->cpu[t->cpu].host, &t->rng);
+		host_age(t->w, &mm->cpu[t->cpu].host, &t->rng);
+	}
+	sched_yield();
+}
+
+static int take(void)
+{
+	uint64_t n = __atomic_load_n(&left, __ATOMIC_RELAXED);
+
+	while (n && !__atomic_compare_exchange_n(&left, &n, n < BATCH ? 0 : n - BATCH, 0,
+						 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return n != 0;
+}
+
+static void *body(void *arg)
+{
+	struct thread *t = arg;
+
+	mm_cpu_on(&t->w->mm, t->cpu);
+	while (take()) {
+		if (t->cpu < VCPUS)
+			vcpu(t);
+		else if (t->cpu < VCPUS + HOSTS)
+			host(t);
+		else
+			changer(t);
+	}
+	return NULL;
+}
+
+void host_threads(struct host_world *w, uint64_t events)
+{
+	struct thread threads[ALL];
+
+	left = events;
+	for (unsigned int i = 0; i < ALL; i++) {
+		threads[i] = (struct thread){ .w = w, .cpu = i, .rng = sim_random(&w->rng) | 1 };
+		mm_cpu_on(&w->mm, i); /* before anybody invalidates */
+	}
+	sim_thread(0, NULL);
+	for (unsigned int i = 0; i < ALL; i++)
+		if (pthread_create(&threads[i].thread, NULL, body, &threads[i]))
+			sim_fail(&w->sim, "no thread");
+	for (unsigned int i = 0; i < ALL; i++)
+		pthread_join(threads[i].thread, NULL);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The world of random_host: areas of every kind, slots over them (several on one page, or none),
+ * accesses, and what must come of an access that nobody disturbed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "random_host.h"
+
+#define GIB 0x40000000ull
+
+/* Areas: some begin and end in the middle of a block; children look like their parents. */
+static void lay_out(struct sim_mm *mm)
+{
+	struct mm_file *cache = mm_file(mm, MM_ZONE_RAM, 256);
+	struct mm_file *dax = mm_file(mm, MM_ZONE_DAX, 2 * MM_IN_2M);
+	struct mm_file *driver = mm_file(mm, MM_ZONE_NOREF, 2 * MM_IN_2M);
+	struct mm_file *loose = mm_file(mm, MM_ZONE_NOREF, 64);
+	uint64_t at = 0x7f0000000000ull;
+
+	for (int child = 0; child < 2; child++) {
+		mm_area(mm, MM_ANON, at + 5 * MM_SIZE, 300, S2_RWX, NULL, 0);
+		mm_area(mm, MM_THP, at + GIB - 7 * MM_SIZE, 3 * MM_IN_2M + 50, S2_RWX, NULL, 0);
+		mm_area(mm, MM_HUGETLB, at + 2 * GIB, 2 * MM_IN_2M, S2_RWX, NULL, 0);
+		at += 4 * GIB;
+	}
+	mm_area(mm, MM_FILE, at, 200, S2_RWX, cache, 10);
+	mm_area(mm, MM_FILE, at + GIB, 100, S2_RWX, cache, 50);
+	mm_area(mm, MM_DAX, at + 2 * GIB, 2 * MM_IN_2M, S2_RWX, dax, 0);
+	mm_area(mm, MM_DAX, at + 3 * GIB + 100 * MM_SIZE, MM_IN_2M, S2_RW, dax, 100);
+	at += 4 * GIB;
+	mm_area(mm, MM_PFN, at, 2 * MM_IN_2M, S2_RWX, driver, 0);
+	mm_area(mm, MM_NOREF, at + GIB, 64, S2_RW, loose, 0);
+	mm_device(mm, at + 2 * GIB - 100 * MM_SIZE, 700, (1ull << 40) - 100 * MM_SIZE + GIB,
+		  S2_MEM_DEVICE);
+	mm_device(mm, at + 3 * GIB + 300 * MM_SIZE, 1000, (1ull << 41) + 300 * MM_SIZE, S2_MEM_NC);
+}
+
+static void draw_config(struct host_world *w, struct s2_vm_config *config, struct sim_config *sim,
+			const struct host_options *options)
+{
+	uint64_t dice = sim_random(&w->rng);
+
+	*config = (struct s2_vm_config){ .pt = { .format = S2_FORMAT_ARM64_4K,
+						 .ipa_bits = 40,
+						 .block_level = dice % 8 ? 1 + dice / 8 % 2 : 0,
+						 .cpu = { .features = dice >> 8 & 63,
+							  .pa_bits = 48,
+							  .bbm = dice >> 16 & 2 } },
+					 .flags = dice >> 20 & 3 };
+	*sim = (struct sim_config){ .seed = w->seed,
+				    .cpu = config->pt.cpu,
+				    .frames = 4096,
+				    .reuse = dice >> 24 & 1,
+				    .watch = options->blind ? SIM_BLIND : SIM_WATCH };
+	if (!options->threads)
+		sim->barrier = dice >> 25 & 1;
+	w->odds = (const uint32_t[]){ 0, 30000, 8000, 1500 }[dice >> 28 & 3];
+}
+
+void host_up(struct host_world *w, uint64_t seed, const struct host_options *options)
+{
+	static const uint32_t ambush[] = { 0, 200, 2000, 10000 };
+	struct s2_vm_config config;
+	struct sim_config sim;
+	struct mm_config mm = { .threads = options->threads };
+
+	memset(w, 0, sizeof(*w));
+	w->seed = seed;
+	w->rng = seed * 0x9e3779b97f4a7c15ull | 1;
+	sim_random(&w->rng);
+	draw_config(w, &config, &sim, options);
+	w->rng2 = w->rng ^ 0x5555;
+	mm.ambush = ambush[mm_random(&w->rng, 4)];
+	mm.pending = mm_random(&w->rng, 2) ? 4000 : 0;
+	sim_init(&w->sim, &sim);
+	mm_init(&w->mm, &w->sim, &w->vm, &mm);
+	lay_out(&w->mm);
+	if (s2_vm_init(&w->vm, &config, &w->sim.port))
+		sim_fail(&w->sim, "s2_vm_init failed");
+	for (unsigned int n = 2; n-- > 0;)
+		mm_cpu_on(&w->mm, n);
+	sim_start(&w->sim, s2_arm64_vtcr(&w->vm.pt), s2_arm64_vttbr(&w->vm.pt, 7));
+	for (int i = 0; i < 100; i++)
+		host_slot_op(w, &w->mm.cpu[0].host, &w->rng);
+}
+
+/* Nobody is there: every page is what it should be, read once more. */
+static void read_all(struct host_world *w)
+{
+	struct s2_exit exit;
+	uint64_t served = 0;
+
+	w->mm.config.ambush = w->mm.config.pending = 0;
+	for (int i = 0; i < HOST_SLOTS; i++)
+		for (uint64_t off = 0; w->used[i] && off < w->slot[i].size; off += MM_SIZE)
+			served += host_access(w, w->slot[i].gpa.gpa + off, S2_ACCESS_READ, &w->rng,
+					      &exit) == MM_DONE;
+	mm_audit(&w->mm);
+	mm_audit_guest(&w->mm, &w->mm.cpu[0].host);
+	w->checked += served;
+}
+
+void host_down(struct host_world *w)
+{
+	struct s2_census census;
+
+	mm_cpu_on(&w->mm, 0);
+	read_all(w);
+	if (s2_pt_audit(&w->vm.pt, &w->mm.cpu[0].walker, &census, NULL) || census.busy)
+		sim_fail(&w->sim, "the tree is broken");
+	for (int i = 0; i < HOST_SLOTS; i++)
+		if (w->used[i] && s2_vm_slot_del(&w->vm, &w->slot[i], &w->mm.cpu[0].host))
+			sim_fail(&w->sim, "slot_del failed");
+	if (w->sim.model)
+		sim_idle_empty(&w->sim, 0, 1ull << 40);
+	sim_stop(&w->sim);
+	mm_cpus_off(&w->mm);
+	s2_vm_fini(&w->vm);
+	mm_fini(&w->mm);
+	sim_fini(&w->sim);
+}
+
+/* Slots stand apart, or close together in one region. */
+static uint64_t slot_base(unsigned int i)
+{
+	return i < 12 ? (i + 1) * (16ull << 20) : 15 * (16ull << 20) + (i - 12) * 549 * MM_SIZE;
+}
+
+uint64_t host_gpa(struct host_world *w, uint64_t *rng)
+{
+	unsigned int i = (unsigned int)mm_random(rng, HOST_SLOTS + 1);
+	uint64_t pages = i < 12 ? 1024 : 549;
+
+	(void)w;
+	if (i == HOST_SLOTS)
+		return mm_random(rng, GIB);
+	if (mm_random(rng, 2)) /* few pages, often */
+		return slot_base(i) + mm_random(rng, 12) * 97 * MM_SIZE;
+	return slot_base(i) + mm_random(rng, pages) * MM_SIZE;
+}
+
+enum mm_result host_access(struct host_world *w, uint64_t gpa, enum s2_access access, uint64_t *rng,
+			   struct s2_exit *exit)
+{
+	/* Few values, so that pages are equal often. */
+	uint64_t value = mm_random(rng, 4) ? mm_random(rng, 3) : sim_random(rng);
+
+	if (access == S2_ACCESS_WRITE)
+		return mm_guest_write(&w->mm, gpa, value, exit);
+	return access == S2_ACCESS_READ ? mm_guest_read(&w->mm, gpa, exit)
+					: mm_guest_exec(&w->mm, gpa, exit);
+}
+
+static void draw_slot(struct host_world *w, unsigned int i, struct s2_memslot *slot, uint64_t *rng)
+{
+	const struct mm_area *area = &w->mm.area[mm_random(rng, w->mm.nareas)];
+	uint64_t offset = mm_random(rng, 2) ? 0 : mm_random(rng, area->npages);
+	uint64_t pages = area->npages - offset, room = i < 12 ? 2048 : 549;
+
+	memset(slot, 0, sizeof(*slot));
+	if (mm_random(rng, 3) == 0 && pages > 1)
+		pages = 1 + mm_random(rng, pages);
+	slot->gpa = s2_gpa(slot_base(i));
+	slot->hva = s2_hva(area->hva + offset * MM_SIZE);
+	if (mm_random(rng, 4)) /* blocks are possible */
+		slot->gpa.gpa += (slot->hva.hva - slot->gpa.gpa) & (MM_2M - 1);
+	room -= (slot->gpa.gpa - slot_base(i)) >> MM_SHIFT;
+	slot->size = (pages < room ? pages : room) * MM_SIZE;
+	slot->flags = mm_random(rng, 8) ? 0 : S2_SLOT_READONLY;
+}
+
+void host_slot_op(struct host_world *w, struct s2_walker *walker, uint64_t *rng)
+{
+	unsigned int i = (unsigned int)mm_random(rng, HOST_SLOTS);
+	struct s2_memslot slot;
+	int ret;
+
+	if (w->slot_busy)
+		return;
+	w->slot_busy = 1;
+	draw_slot(w, i, &slot, rng);
+	mm_disturb(&w->mm, 1);
+	if (!w->used[i]) {
+		w->slot[i] = slot;
+		ret = slot.size ? s2_vm_slot_add(&w->vm, &w->slot[i]) : S2_EAGAIN;
+		w->used[i] = !ret;
+		if (ret == S2_EOVERLAP)
+			ret = S2_EAGAIN;
+	} else if (!mm_random(rng, 4)) {
+		ret = s2_vm_slot_del(&w->vm, &w->slot[i], walker);
+		w->used[i] = ret != 0;
+	} else {
+		ret = slot.size ? s2_vm_slot_change(&w->vm, &w->slot[i], &slot, walker) : S2_EAGAIN;
+		if (ret == S2_EOVERLAP)
+			ret = S2_EAGAIN;
+	}
+	if (ret && ret != S2_EAGAIN)
+		sim_fail(&w->sim, "slot %u: %s", i, s2_strerror(ret));
+	w->slot_again += ret != 0;
+	w->slot_ops++;
+	mm_disturb(&w->mm, -1);
+	w->slot_busy = 0;
+}
+
+/* The host looks what is used, and does not wait for TLBs. */
+void host_age(struct host_world *w, struct s2_walker *walker, uint64_t *rng)
+{
+	struct s2_progress progress;
+	struct s2_gather gather;
+
+	s2_gather_init(&gather, &w->vm.pt);
+	if (s2_pt_age(&w->vm.pt, s2_gpa(slot_base((unsigned int)mm_random(rng, 12))), MM_2M,
+		      S2_AGE_CLEAR, walker, &gather, &progress))
+		sim_fail(&w->sim, "age failed");
+	if (mm_random(rng, 2))
+		s2_gather_flush(&gather, walker);
+}
