@@ -43,8 +43,10 @@ void s2c_free(struct s2c *model)
 	}
 	for (unsigned int i = 0; i < S2C_CPUS; i++)
 		free(model->cpu[i].pending);
-	for (unsigned int i = 0; i < 65536; i++)
+	for (unsigned int i = 0; model->nvmids; i++) {
+		model->nvmids -= model->vmid[i] != NULL;
 		free(model->vmid[i]);
+	}
 	for (unsigned int i = 0; i < CHK_PROPERTIES; i++)
 		chk_map_free(&model->property[i]);
 	for (size_t i = 0; i < model->nslabs; i++)
@@ -78,6 +80,7 @@ static struct chk_vmid *vmid_get(struct s2c *model, unsigned int number)
 	if (!model->vmid[number]) {
 		model->vmid[number] = chk_alloc(1, sizeof(struct chk_vmid));
 		model->vmid[number]->number = (uint16_t)number;
+		model->nvmids++;
 	}
 	return model->vmid[number];
 }

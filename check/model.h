@@ -209,6 +209,7 @@ struct s2c {
 	struct s2c_event event;
 	struct chk_cpu cpu[S2C_CPUS];
 	struct chk_vmid *vmid[65536];
+	unsigned int nvmids; /* of these, not NULL */
 	struct chk_tree *trees;
 	struct chk_suspended *suspended;
 	struct chk_node *linked;

@@ -63,7 +63,7 @@ void sim_host_sync(struct sim *sim, uint64_t hpa, uint64_t size, unsigned int ki
 {
 	uint64_t page = 1ull << sim->config.page_shift;
 
-	if (!kind || kind & ~(unsigned int)(S2_SYNC_DATA | S2_SYNC_INSN) || !size ||
+	if (!kind || kind & ~(unsigned int)(S2_SYNC_DATA | S2_SYNC_INSN | S2_SYNC_TAGS) || !size ||
 	    (hpa | size) & (page - 1)) {
 		sim_fail(sim, "port-sync: cache_sync of 0x%llx bytes at 0x%llx, kind %u",
 			 (unsigned long long)size, (unsigned long long)hpa, kind);
