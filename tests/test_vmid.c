@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * VMIDs by generations. Unit tests; random sequences on a machine of a few CPUs whose TLBs are
- * modelled; and threads, one a CPU, on the same machine with atomics.
+ * modelled; the same with a signal that lets the others in at any instruction of a load; and
+ * threads, one a CPU, on the same machine with atomics.
  *
  * The TLBs: for each CPU and number the guests that have translations cached under it. A guest that
  * runs caches one at any moment, also while flush_all() is under way. The rules:
  *   - who is loaded finds nothing of another guest under his number on this CPU
  *   - no guest runs under two numbers at once, nor two guests under one
- *   - an invalidation of the number that s2_vmid_current() names leaves nothing of the guest
- * anywhere
+ *   - an invalidation of what s2_vmid_current() names leaves nothing of the guest anywhere
  *   - a guest keeps its number within a generation, and into the next where it runs
  *   - a generation ends only when each of its numbers has been somebody's
  */
@@ -164,7 +164,7 @@ static unsigned int load(unsigned int guest, unsigned int cpu)
 
 static void invalidate(unsigned int guest)
 {
-	unsigned int number = s2_vmid_current(&m->vmids, &m->guest[guest]);
+	unsigned int number = s2_vmid_current(&m->guest[guest]);
 
 	for (unsigned int cpu = 0; cpu < m->config.cpus; cpu++) {
 		if (number)
@@ -223,16 +223,16 @@ static void test_numbers(void **unused)
 {
 	(void)unused;
 	up(2, 2);
-	assert_int_equal(s2_vmid_current(&m->vmids, &m->guest[0]), 0);
+	assert_int_equal(s2_vmid_current(&m->guest[0]), 0);
 	assert_int_equal(load(0, 0), 1);
-	assert_int_equal(s2_vmid_current(&m->vmids, &m->guest[0]), 1);
+	assert_int_equal(s2_vmid_current(&m->guest[0]), 1);
 	assert_int_equal(load(0, 0), 1); /* again */
 	assert_int_equal(load(0, 1), 1); /* on both */
 	assert_int_equal(load(1, 0), 2);
 	assert_int_equal(load(2, 0), 3);
 	assert_int_equal(load(0, 0), 1);
 	assert_int_equal(m->flushes, 0);
-	assert_int_equal(s2_vmid_current(&m->vmids, &m->guest[1]), 2);
+	assert_int_equal(s2_vmid_current(&m->guest[1]), 2);
 	/* All are given out. CPU 1 goes on with 1; CPU 0 has left what it had. */
 	assert_int_equal(load(3, 0), 2);
 	assert_int_equal(m->flushes, 1);
@@ -489,7 +489,7 @@ static void thread_walk(unsigned int cpu, uint64_t guest, unsigned int number)
 static void thread_invalidate(uint64_t guest)
 {
 	uint64_t now = __atomic_add_fetch(&age[guest], 1, __ATOMIC_SEQ_CST);
-	unsigned int number = s2_vmid_current(&m->vmids, &m->guest[guest]);
+	unsigned int number = s2_vmid_current(&m->guest[guest]);
 
 	for (unsigned int cpu = 0; number && cpu < THREADS; cpu++) {
 		tlb_lock(cpu);

@@ -32,6 +32,7 @@ struct s2_vmids_config {
 	 * in there, nor call back.
 	 */
 	void (*flush_all)(void *ctx);
+	/* Called while waiting for another CPU's rollover: its flush_all() must get through. */
 	void (*relax)(void *ctx);
 	void *ctx;
 };
@@ -60,19 +61,22 @@ struct s2_vmid {
 S2_MUST_CHECK int s2_vmids_init(struct s2_vmids *vmids, const struct s2_vmids_config *config);
 
 /*
- * This CPU is about to run the guest: returns the number to load. The thread must stay on the CPU
- * from before the call until the guest has been left, or s2_vmid_unload(). Never fails: may wait
- * for another CPU's rollover.
+ * This CPU is about to run the guest: returns the number to load. On entry the CPU can no longer
+ * walk, not even speculatively, under the number it had before; before it walks under the new one
+ * the caller makes what was stored here visible to other CPUs (Arm: DSB). The thread stays on the
+ * CPU from before the call until the guest has been left, or s2_vmid_unload(). Never fails: may
+ * wait for another CPU's rollover.
  */
 uint16_t s2_vmid_load(struct s2_vmids *vmids, struct s2_vmid *vmid, uint32_t cpu);
 /* No guest is loaded on this CPU any more. (Loading another one says that, too.) */
 void s2_vmid_unload(struct s2_vmids *vmids, uint32_t cpu);
 
 /*
- * The number under which this guest's translations may be cached now; read it after the entries
- * have changed. 0: under none, nothing needs to be invalidated. Any context.
+ * The number under which this guest's translations may be cached now. Read it after the entries
+ * have changed and after the barrier that shows them to walks. 0: under none, nothing needs to be
+ * invalidated. Any context.
  */
-uint16_t s2_vmid_current(const struct s2_vmids *vmids, const struct s2_vmid *vmid);
+uint16_t s2_vmid_current(const struct s2_vmid *vmid);
 
 #ifdef __cplusplus
 }

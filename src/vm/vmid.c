@@ -8,24 +8,27 @@
  * and has moved what was there to `reserved`. The CPU may still be running under that. So it has to
  * come by the lock before it runs anything else.
  *
- * Why no number ever stands for two guests (invariant 14 of docs/locking.md):
+ * Why no number ever stands for two guests, and no invalidation names the wrong one (invariant
+ * 14 of docs/locking.md):
  *
- * - load() against the beginning of a generation. Both change `active` by compare-and-swap, one
- *   comes first. If it is load(), the new generation finds the id there and takes its number along.
- *   If it is the generation, load() fails and takes the lock. Only the CPU itself replaces TAKEN,
- *   and sees the new generation from then on, having read TAKEN before (so unload() is a swap,
- * too).
- * - What is cached under a number that is given out in this generation. All was invalidated after
- *   every CPU's `active` had been taken, so only what ran then can have been cached since, and that
- *   keeps its numbers: they are given to nobody else.
- * - One guest on two CPUs. Who is loaded with an id of an older generation looks for it among what
- * is reserved, and keeps the number if it is there. All copies then get the new generation, since
- * the CPU may run under it until the generation after, which takes it from `reserved` again.
- * - An invalidation against a new number. load() stores the id before the CPU walks for the
- *   guest, an invalidation loads it after it has changed the entries. In the one order of
- *   both (seq_cst), either the load finds the new number, or the walk comes later and
- *   finds the changed entries. And the number changes only when all that was cached under the old
- *   one is invalidated, or was never there.
+ * Loading against the beginning of a generation. Both change `active` by compare-and-swap, and
+ * one comes first. If it is the load, the new generation finds the id there and takes its number
+ * along. If it is the generation, the load fails and takes the lock. Only the CPU itself
+ * replaces TAKEN, by a swap or under the lock, so it knows of the new generation from then on.
+ *
+ * What is cached under a number that is given out. All was invalidated after each CPU's `active`
+ * had been taken, so only what ran then can have been cached since, and that keeps its number:
+ * it is given to nobody else.
+ *
+ * One guest on two CPUs. Who is loaded with an id of an older generation looks for it in
+ * `reserved`, and keeps the number if it is there. All copies get the new generation with it,
+ * since the CPU may run under it into the generation after, which then keeps what is reserved.
+ *
+ * An invalidation against a new number. The load stores the id before the CPU walks for the
+ * guest; the invalidation reads it when the changed entries are visible to walks. Both are
+ * seq_cst: either it reads the new number, or the walk comes later and finds the changed
+ * entries. A number changes only after all that was cached under the old one has been
+ * invalidated.
  *
  * Generations have 48 bits and do not come round.
  */
@@ -155,9 +158,8 @@ void s2_vmid_unload(struct s2_vmids *vmids, uint32_t cpu)
  * it had was invalidated; then the number may be another one's by now, who is only invalidated in
  * vain.
  */
-uint16_t s2_vmid_current(const struct s2_vmids *vmids, const struct s2_vmid *vmid)
+uint16_t s2_vmid_current(const struct s2_vmid *vmid)
 {
-	(void)vmids;
 	/* Pairs with load_locked(). */
 	return (uint16_t)(s2_load_seq(&vmid->id) & NUMBER);
 }

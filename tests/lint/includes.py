@@ -11,14 +11,14 @@ import sys
 
 from common import finish, read, walk
 
-PUBLIC = r'stage2/(types|port|pgtable|vm|dirty|ownership|arm64|x86|riscv)\.h'
+PUBLIC = r'stage2/(types|port|pgtable|vm|hold|vmid|dirty|ownership|arm64|x86|riscv)\.h'
 RULES = [
     ('include/stage2/', rf'{PUBLIC}|stddef\.h|stdint\.h', r'$^'),
     ('src/format/', r'stage2/types\.h', r'src/format/.*'),
     ('src/pgtable/', r'stage2/(types|port|pgtable)\.h|stddef\.h|stdint\.h',
      r'src/(format|pgtable)/.*'),
     # src/vm never sees a descriptor bit: the steps that the engine offers, not the engine itself.
-    ('src/vm/', r'stage2/(types|port|pgtable|vm|arm64)\.h|stddef\.h|stdint\.h',
+    ('src/vm/', r'stage2/(types|port|pgtable|vm|hold|vmid|arm64)\.h|stddef\.h|stdint\.h',
      r'src/vm/.*|src/pgtable/(internal|gather|walker|atomic)\.h'),
     ('src/ownership/', r'stage2/.*|stddef\.h|stdint\.h', r'src/(ownership|vm)/.*'),
     # The judges share no code with what they judge: only the hook, which is an interface.
