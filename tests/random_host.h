@@ -22,6 +22,8 @@ struct host_world {
 	struct sim_mm mm;
 	struct s2_memslot slot[HOST_SLOTS];
 	uint8_t used[HOST_SLOTS];
+	uint64_t hint[HOST_SLOTS]; /* where it is, and its pages in the low bits: for those who
+				      guess */
 	uint8_t slot_busy; /* somebody is changing slots: in one thread, the other does not */
 	uint8_t ran;       /* a second walker was there */
 	uint32_t odds;
@@ -39,7 +41,8 @@ void host_up(struct host_world *w, uint64_t seed, const struct host_options *opt
 /* All slots are read through once more, then everything goes. */
 void host_down(struct host_world *w);
 
-uint64_t host_gpa(struct host_world *w, uint64_t *rng);
+/* Where the guest goes: mostly to where there is something. */
+uint64_t host_gpa(const struct host_world *w, uint64_t *rng);
 /* One access of the guest's on this thread's CPU. Returns what became of it. */
 enum mm_result host_access(struct host_world *w, uint64_t gpa, enum s2_access access, uint64_t *rng,
 			   struct s2_exit *exit);

@@ -13,6 +13,7 @@
 #define HOSTS 2
 #define ALL   (VCPUS + HOSTS + 1)
 #define BATCH 32
+#define PAUSE 500 /* events of others between two changes of slots */
 
 struct thread {
 	struct host_world *w;
@@ -46,18 +47,22 @@ static void changer(struct thread *t)
 {
 	struct sim_mm *mm = &t->w->mm;
 
-	for (int i = 0; i < BATCH / 2; i++) {
+	uint64_t now = __atomic_load_n(&left, __ATOMIC_RELAXED);
+
+	if (mm_random(&t->rng, 3))
 		host_slot_op(t->w, &mm->cpu[t->cpu].host, &t->rng);
+	else
 		host_age(t->w, &mm->cpu[t->cpu].host, &t->rng);
-	}
-	sched_yield();
+	while (__atomic_load_n(&left, __ATOMIC_RELAXED) + PAUSE > now &&
+	       __atomic_load_n(&left, __ATOMIC_RELAXED))
+		sched_yield();
 }
 
-static int take(void)
+static int take(uint64_t batch)
 {
 	uint64_t n = __atomic_load_n(&left, __ATOMIC_RELAXED);
 
-	while (n && !__atomic_compare_exchange_n(&left, &n, n < BATCH ? 0 : n - BATCH, 0,
+	while (n && !__atomic_compare_exchange_n(&left, &n, n < batch ? 0 : n - batch, 0,
 						 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 	return n != 0;
@@ -68,7 +73,7 @@ static void *body(void *arg)
 	struct thread *t = arg;
 
 	mm_cpu_on(&t->w->mm, t->cpu);
-	while (take()) {
+	while (take(t->cpu < VCPUS + HOSTS ? BATCH : 1)) {
 		if (t->cpu < VCPUS)
 			vcpu(t);
 		else if (t->cpu < VCPUS + HOSTS)

@@ -62,7 +62,7 @@ static void draw_config(struct host_world *w, struct s2_vm_config *config, struc
 
 void host_up(struct host_world *w, uint64_t seed, const struct host_options *options)
 {
-	static const uint32_t ambush[] = { 0, 200, 2000, 10000 };
+	static const uint32_t ambush[] = { 0, 200, 2000, 10000 }, ram[] = { 1, 2, 3, 6 };
 	struct s2_vm_config config;
 	struct sim_config sim;
 	struct mm_config mm = { .threads = options->threads };
@@ -74,6 +74,7 @@ void host_up(struct host_world *w, uint64_t seed, const struct host_options *opt
 	draw_config(w, &config, &sim, options);
 	w->rng2 = w->rng ^ 0x5555;
 	mm.ambush = ambush[mm_random(&w->rng, 4)];
+	mm.chunks[MM_ZONE_RAM] = ram[mm_random(&w->rng, 4)];
 	mm.pending = mm_random(&w->rng, 2) ? 4000 : 0;
 	sim_init(&w->sim, &sim);
 	mm_init(&w->mm, &w->sim, &w->vm, &mm);
@@ -129,17 +130,17 @@ static uint64_t slot_base(unsigned int i)
 	return i < 12 ? (i + 1) * (16ull << 20) : 15 * (16ull << 20) + (i - 12) * 549 * MM_SIZE;
 }
 
-uint64_t host_gpa(struct host_world *w, uint64_t *rng)
+uint64_t host_gpa(const struct host_world *w, uint64_t *rng)
 {
-	unsigned int i = (unsigned int)mm_random(rng, HOST_SLOTS + 1);
-	uint64_t pages = i < 12 ? 1024 : 549;
+	unsigned int i = (unsigned int)mm_random(rng, HOST_SLOTS);
+	uint64_t hint = __atomic_load_n(&w->hint[i], __ATOMIC_RELAXED);
+	uint64_t pages = hint & (MM_SIZE - 1);
 
-	(void)w;
-	if (i == HOST_SLOTS)
-		return mm_random(rng, GIB);
+	if (!pages || !mm_random(rng, 40))
+		return mm_random(rng, 40) ? slot_base(i) : mm_random(rng, GIB);
 	if (mm_random(rng, 2)) /* few pages, often */
-		return slot_base(i) + mm_random(rng, 12) * 97 * MM_SIZE;
-	return slot_base(i) + mm_random(rng, pages) * MM_SIZE;
+		return hint - pages + mm_random(rng, 12) * 97 % pages * MM_SIZE;
+	return hint - pages + mm_random(rng, pages) * MM_SIZE;
 }
 
 enum mm_result host_access(struct host_world *w, uint64_t gpa, enum s2_access access, uint64_t *rng,
@@ -200,6 +201,9 @@ void host_slot_op(struct host_world *w, struct s2_walker *walker, uint64_t *rng)
 	if (ret && ret != S2_EAGAIN)
 		sim_fail(&w->sim, "slot %u: %s", i, s2_strerror(ret));
 	w->slot_again += ret != 0;
+	__atomic_store_n(&w->hint[i],
+			 w->used[i] ? w->slot[i].gpa.gpa + w->slot[i].size / MM_SIZE : 0,
+			 __ATOMIC_RELAXED);
 	w->slot_ops++;
 	mm_disturb(&w->mm, -1);
 	w->slot_busy = 0;

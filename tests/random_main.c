@@ -56,7 +56,7 @@ void run_config(struct run *r, struct sim_config *sim)
 	r->config = (struct s2_pt_config){ .format = S2_FORMAT_ARM64_4K,
 					   .block_level = (uint8_t)run_random(
 						   r, format->block_levels + 1u),
-					   .cpu.features = (uint32_t)run_random(r, 64),
+					   .cpu.features = (uint32_t)run_random(r, 128),
 					   .cpu.pa_bits = format->max_bits,
 					   .cpu.bbm = (uint8_t)(2 * run_random(r, 2)) };
 	r->format = format;

@@ -110,7 +110,7 @@ static void check_exit(struct world *w, const struct s2_fault *f, const struct s
 	uint64_t gpa = f->gpa.gpa & ~(world_page(w) - 1);
 	struct ref_op op;
 
-	if (w->struck && exit->size) { /* it asked again */
+	if (w->struck && (exit->size || exit->reason != S2_EXIT_RESUME)) { /* it asked again */
 		if (e->size <= CHUNK && run->walker.stats.fault_precise == w->precise)
 			sim_fail(&run->sim, "mapped what was taken away meanwhile");
 		world_expect(w, f, e);
@@ -163,6 +163,8 @@ static void do_fault(struct world *w)
 		(unsigned long long)f.gpa.gpa, f.access, f.kind, f.walk, f.user,
 		w->ambush ? " (ambush)" : "");
 	run->sim.arena.fail_of_65536 = run->fail_of_65536;
+	/* Sent away it may ask again at once: for less than such a leaf, or insisting. */
+	w->strike.maps_again = e.size > CHUNK || run->walker.retries + 1 >= S2_PATIENCE;
 	ret = s2_fault(&run->vm, &run->walker, &f, &exit);
 	run->sim.arena.fail_of_65536 = 0;
 	if (ret == S2_ENOMEM || ret == S2_EQUOTA) {

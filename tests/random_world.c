@@ -218,6 +218,8 @@ void world_expect(const struct world *w, const struct s2_fault *f, struct expect
 		return;
 	}
 	expect_leaf(w, e, gpa, chunk->hpa + (offset & (CHUNK - 1)), chunk);
+	e->around_gpa = e->gpa;
+	e->around_size = e->size;
 	e->attr = (struct s2_attr){ .prot = chunk->prot, .type = chunk->type };
 	if (slot->flags & S2_SLOT_READONLY)
 		e->attr.prot &= (uint8_t)~S2_W;

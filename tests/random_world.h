@@ -20,6 +20,7 @@ struct expect {
 	int error;
 	int maps; /* RESUME: by this mapping */
 	uint64_t gpa, size, hpa;
+	uint64_t around_gpa, around_size; /* of the leaf that may be there already */
 	struct s2_attr attr;
 };
 

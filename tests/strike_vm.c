@@ -150,7 +150,8 @@ void world_strike_arm(struct world *w)
 static int taken(const struct world *w, const struct expect *e)
 {
 	for (unsigned int i = 0; i < w->ntaken; i++)
-		if (ranges_overlap(e->gpa, e->size, w->taken_gpa[i], w->taken_size[i]))
+		if (ranges_overlap(e->around_gpa, e->around_size, w->taken_gpa[i],
+				   w->taken_size[i]))
 			return 1;
 	return 0;
 }

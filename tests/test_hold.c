@@ -6,9 +6,9 @@
  * the only places where s2_hold_use() and an invalidation can be interrupted), or by the second
  * walker of the simulation, at random. test_hold_threads.c has threads.
  */
+#include <stage2/hold.h>
 #include <string.h>
 
-#include "../src/vm/hold.h"
 #include "fixture.h"
 #include "machine.h"
 

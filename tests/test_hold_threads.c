@@ -13,11 +13,10 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stage2/hold.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "../src/vm/hold.h"
 
 #define PAGE   4096ull
 #define PAGES  16 /* of the guest */

@@ -6,9 +6,9 @@
  * waits for him. At random: the user is the first walker, the host the second (ports/sim/second.c),
  * with turns in relax(), while the host is asked, and while the page is used.
  */
+#include <stage2/hold.h>
 #include <string.h>
 
-#include "../src/vm/hold.h"
 #include "fixture.h"
 #include "machine.h"
 

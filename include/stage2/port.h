@@ -108,7 +108,9 @@ struct s2_port {
 	 */
 	void (*tlb)(void *ctx, const struct s2_tlb_op *ops, size_t n);
 
-	/* Cache maintenance of normal memory (enum s2_sync_kind). NULL where caches are coherent.
+	/*
+	 * Cache maintenance of normal memory, and its tags (enum s2_sync_kind). NULL where caches
+	 * are coherent and there are no tags.
 	 */
 	void (*cache_sync)(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind);
 

@@ -20,8 +20,6 @@
  * level 0 is the manual's level 3. A hint of the manual's level 0 does not exist without LPA2, and
  * trees of this library have none.
  */
-#include <stdbool.h>
-
 #include "el2.h"
 #include "tlb.h"
 
@@ -85,8 +83,8 @@ static void tlbi_range(const struct s2_tlb_op *op)
  */
 #define STEPS_MAX 512
 
-/* True where the stage 1 entries are left to do, as by tlbi_op(). */
-static bool tlbi_steps(const struct s2_tlb_op *op)
+/* Returns whether stage 1 entries are left to do, as by tlbi_op(). */
+static unsigned int tlbi_steps(const struct s2_tlb_op *op)
 {
 	unsigned int known = op->flags & S2_TLB_LEAF && op->level < 3;
 	uint64_t step = 1ull << (op->page_shift + (known ? op->level * (op->page_shift - 3u) : 0));
@@ -95,19 +93,19 @@ static bool tlbi_steps(const struct s2_tlb_op *op)
 
 	if ((end - gpa) / step > STEPS_MAX) {
 		insn_tlbi_vmalls12(op->flags);
-		return false;
+		return 0;
 	}
 	for (; gpa < end; gpa += step)
 		tlbi_one(op, gpa);
-	return true;
+	return 1;
 }
 
 /* Returns true when this was by IPA, so that entries of stage 1 are left. */
-static bool tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
+static unsigned int tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
 {
 	if (op->kind == S2_TLB_ALL) {
 		insn_tlbi_vmalls12(op->flags);
-		return false;
+		return 0;
 	}
 	if (op->kind == S2_TLB_RANGE && !(el2->cpu.features & S2_CPU_TLB_RANGE))
 		return tlbi_steps(op);
@@ -115,11 +113,11 @@ static bool tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
 		tlbi_range(op);
 	else
 		tlbi_one(op, op->gpa.gpa);
-	return true;
+	return 1;
 }
 
 /* What comes after the invalidations; by_ipa: any of them was. */
-static inline void settle(unsigned int local, bool by_ipa)
+static inline void settle(unsigned int local, unsigned int by_ipa)
 {
 	insn_dsb(local ? INSN_NSH : INSN_ISH);
 	if (by_ipa) {
@@ -144,7 +142,7 @@ static __attribute__((noinline)) void invalidate(const struct el2_port *el2,
 	const struct s2_tlb_op *op = ops, *end = ops + n;
 	unsigned int local = S2_TLB_LOCAL; /* all of them */
 	uint64_t old = insn_read_vttbr();
-	bool by_ipa = false;
+	unsigned int by_ipa = 0;
 
 	vttbr_switch(old, el2->vttbr);
 	do {
@@ -168,7 +166,7 @@ void el2_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 	/* A fault owes one entry at most, under its own VMID: that case gets by without a loop. */
 	if (n == 1 && ops->kind == S2_TLB_ENTRY && insn_read_vttbr() == el2->vttbr) {
 		tlbi_one(ops, ops->gpa.gpa);
-		settle(ops->flags & S2_TLB_LOCAL, true);
+		settle(ops->flags & S2_TLB_LOCAL, 1);
 	} else if (n) {
 		invalidate(el2, ops, n);
 	}

@@ -46,7 +46,7 @@ int sim_place(struct sim *sim, uint64_t pa, uint64_t *gpa, unsigned int *level);
 /* Processors walk around here: hardware may set access flags. */
 void sim_stir(struct sim *sim, uint64_t gpa);
 
-/* Who is running: one a thread, and one for the second walker (second.c). */
+/* Who is running: one a thread, and one for each actor of it (second.c). */
 struct sim_self {
 	const struct s2_walker *walker;
 	uint32_t cpu;
@@ -55,12 +55,39 @@ struct sim_self {
 };
 extern _Thread_local struct sim_self sim_self;
 
-/* second.c: here another walker may come first; `must`: let it, we are waiting */
+/* second.c: where another actor may come first. All outside sim->lock. */
+void sim_meet(struct sim *sim, enum sim_where where, uint64_t gpa);
+/* Who decides at the points of a simulation who goes on. */
+struct sim_turns {
+	void (*at)(struct sim_turns *turns, struct sim *sim, enum sim_where where, uint64_t gpa);
+};
+void sim_second_fini(struct sim *sim);
+
+/* A point of somebody's own, as sim_point() and relax() have it. */
 enum sim_point {
 	SIM_MAY,
 	SIM_MUST,
 };
-void sim_second_point(struct sim *sim, uint64_t gpa, enum sim_point point);
-void sim_second_fini(struct sim *sim);
+static inline void sim_second_point(struct sim *sim, uint64_t gpa, enum sim_point point)
+{
+	sim_meet(sim, point == SIM_MAY ? SIM_AT_OWN : SIM_AT_WAIT, gpa);
+}
+
+/* second.c: a thread (member 0) and its coroutines (members 1 to SIM_ACTORS). */
+struct sim_crew;
+struct sim_role {
+	void (*fn)(void *ctx);
+	unsigned int (*next)(void *ctx); /* fn has returned: who goes on? */
+	void *ctx;
+	const struct s2_walker *walker;
+	unsigned int cpu;
+};
+struct sim_crew *sim_crew_new(void);
+/* Whoever has not finished is forgotten. */
+void sim_crew_free(struct sim_crew *crew);
+/* Makes `n` ready to begin with a new role, whatever became of its last one. */
+void sim_crew_cast(struct sim_crew *crew, unsigned int n, const struct sim_role *role);
+/* Lets `to` go on; returns when the caller's turn has come again. */
+void sim_crew_go(struct sim_crew *crew, unsigned int to);
 
 #endif

@@ -95,6 +95,7 @@ static void *port_alloc(void *ctx, unsigned int order)
 	struct sim *sim = ctx;
 	void *table;
 
+	sim_meet(sim, SIM_AT_ALLOC, 0);
 	pthread_mutex_lock(&sim->lock);
 	outside_section(sim, "table_alloc()");
 	table = order < sizeof(sim->arena.freed) / sizeof(sim->arena.freed[0])
@@ -111,6 +112,7 @@ static void port_free(void *ctx, void *table, unsigned int order)
 	struct sim *sim = ctx;
 	struct sim_frame *frame;
 
+	sim_meet(sim, SIM_AT_FREE, 0);
 	pthread_mutex_lock(&sim->lock);
 	outside_section(sim, "table_free()");
 	frame = sim_frame(sim, to_pa(sim, table));
@@ -130,6 +132,7 @@ static int port_resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s
 	struct sim *sim = ctx;
 	int result;
 
+	sim_meet(sim, SIM_AT_RESOLVE, hva.hva);
 	pthread_mutex_lock(&sim->lock);
 	outside_section(sim, "resolve()");
 	sim->resolves++;
@@ -138,6 +141,7 @@ static int port_resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s
 	pthread_mutex_unlock(&sim->lock);
 	if (sim->on_resolve)
 		result = sim->on_resolve(sim->on_resolve_ctx, hva.hva, access, page, result);
+	sim_meet(sim, SIM_AT_RESOLVED, hva.hva);
 	return result;
 }
 
@@ -167,7 +171,7 @@ static void port_tlb(void *ctx, const struct s2_tlb_op *ops, size_t n)
 	uint32_t failures;
 
 	if (n)
-		sim_second_point(sim, ops[0].gpa.gpa, SIM_MAY);
+		sim_meet(sim, SIM_AT_TLB, ops[0].gpa.gpa);
 	pthread_mutex_lock(&sim->lock);
 	failures = sim->failures;
 	if (!n)
@@ -189,6 +193,7 @@ static void port_sync(void *ctx, s2_hpa_t hpa, uint64_t size, unsigned int kind)
 {
 	struct sim *sim = ctx;
 
+	sim_meet(sim, SIM_AT_SYNC, 0);
 	pthread_mutex_lock(&sim->lock);
 	sim_host_sync(sim, hpa.hpa, size, kind);
 	pthread_mutex_unlock(&sim->lock);
@@ -208,8 +213,8 @@ static void port_relax(void *ctx)
 	}
 	if (sim_self.waits == WAIT_LIMIT)
 		sim_fail(sim, "port-wait: the engine waits for ever");
-	if (sim->second)
-		sim_second_point(sim, 0, SIM_MUST);
+	if (sim->turns)
+		sim_meet(sim, SIM_AT_WAIT, 0);
 	else
 		sched_yield();
 }
@@ -219,7 +224,7 @@ static void port_barrier(void *ctx)
 {
 	struct sim *sim = ctx;
 
-	sim_second_point(sim, 0, SIM_MAY);
+	sim_meet(sim, SIM_AT_BARRIER, 0);
 	pthread_mutex_lock(&sim->lock);
 	outside_section(sim, "barrier()");
 	sim->barriers++;
@@ -297,9 +302,9 @@ int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry)
 	unsigned int level;
 	int done;
 
-	if (sim->second) {
+	if (sim->turns) {
 		(void)sim_place(sim, pa, &gpa, &level);
-		sim_second_point(sim, gpa, SIM_MAY);
+		sim_meet(sim, SIM_AT_CAS, gpa);
 	}
 	pthread_mutex_lock(&sim->lock);
 	done = check_handed_out(sim, pa, "compare-and-swap");
@@ -337,8 +342,7 @@ void s2_hook_slot(void *ctx, uint64_t gpa)
 {
 	struct sim *sim = ctx;
 
-	if (sim->second)
-		sim_second_point(sim, gpa, SIM_MAY);
+	sim_meet(sim, SIM_AT_SLOT, gpa);
 }
 
 static void list(struct sim *was, struct sim *is)

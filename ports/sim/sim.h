@@ -10,9 +10,10 @@
  * event for the model, as is what the port is asked to do (watch.c), and each is judged at once.
  *
  * A model watches; what it cannot do is act. That is done here: hardware sets access flags at the
- * worst moment (watch.c), and a second walker gets in between (second.c). And what the engine
- * promises to its port, not to the architecture, is checked here (port.c): those rules are named
- * port-..., the model's as in docs/rules.md. A failure reads "RULE: what happened".
+ * worst moment (watch.c), a second walker gets in between (second.c), and whole races are played in
+ * every order (actors.c). And what the engine promises to its port, not to the architecture, is
+ * checked here (port.c): those rules are named port-..., the model's as in docs/rules.md. A failure
+ * reads "RULE: what happened".
  *
  * Deterministic: all chance comes from config.seed (threads apart).
  *
@@ -31,6 +32,7 @@
 #define SIM_CPUS   8
 #define SIM_RECENT 64
 #define SIM_EVENTS 64
+#define SIM_ACTORS 4
 
 /* Host memory is described in chunks of 2 MiB, counted from SIM_HVA_BASE. */
 #define SIM_CHUNK_SHIFT 21
@@ -138,9 +140,10 @@ struct sim {
 	uint64_t tlb_ops[S2_TLB_KINDS];
 	uint64_t tlb_local;
 	uint64_t barriers;
-	uint64_t changes;    /* entries that became valid, changed or became invalid */
-	uint64_t progress;   /* things done, by anybody */
-	uint64_t af_updates; /* by hardware */
+	uint64_t changes;        /* entries that became valid, changed or became invalid */
+	uint64_t progress;       /* things done, by anybody */
+	uint64_t af_updates;     /* by hardware */
+	struct sim_turns *turns; /* who decides at points who goes on; NULL: nobody else is there */
 	struct sim_second *second;
 	struct s2c_event events[SIM_EVENTS]; /* the last ones */
 	uint64_t nevents;
@@ -187,6 +190,27 @@ struct sim_second_config {
 void sim_second_arm(struct sim *sim, const struct sim_second_config *config);
 /* Lets it run to its end, and disarms it. Returns whether it ran at all. */
 int sim_second_finish(struct sim *sim);
+
+/*
+ * Points: where one actor may go on in place of another, if there are others (the second walker, or
+ * those of actors.h): always before what others can see.
+ */
+enum sim_where {
+	SIM_AT_CAS,      /* an entry is about to change */
+	SIM_AT_TLB,      /* invalidations are about to be made, or entries published */
+	SIM_AT_SLOT,     /* the slots are about to change */
+	SIM_AT_BARRIER,  /* the port's barrier() */
+	SIM_AT_RESOLVE,  /* the host is about to be asked */
+	SIM_AT_RESOLVED, /* it was */
+	SIM_AT_ALLOC,    /* table_alloc() */
+	SIM_AT_FREE,     /* table_free() */
+	SIM_AT_SYNC,     /* cache_sync() */
+	SIM_AT_OWN,      /* sim_point() */
+	SIM_AT_WAIT,     /* relax(): the actor waits, others must go on */
+	SIM_PLACES
+};
+/* A point of an actor's own code (a host's, a device's). Outside sim->lock. */
+void sim_point(struct sim *sim, uint64_t gpa);
 
 /* What the tables say about gpa, according to the simulation's own walker. */
 struct sim_leaf {

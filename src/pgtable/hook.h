@@ -17,7 +17,10 @@
 int s2_hook_cas(uint64_t *entry, uint64_t *old, uint64_t new_entry);
 /* Replaces a plain store into a table that no walker can reach (yet, or any more). */
 void s2_hook_store(uint64_t *entry, uint64_t value);
-/* The list of slots is about to change at gpa; ctx: the port's. Outside walker sections. */
+/*
+ * src/vm is between two steps that others may come between, at gpa: the list of slots, a hold. ctx:
+ * the port's. Outside walker sections.
+ */
 void s2_hook_slot(void *ctx, uint64_t gpa);
 
 #endif

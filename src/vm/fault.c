@@ -45,19 +45,6 @@ static S2_ALWAYS_INLINE struct request request_of(const struct s2_vm *vm,
 	return rq;
 }
 
-/* Is the port's answer about hva possible at all? */
-static S2_ALWAYS_INLINE int page_ok(const struct s2_pt *pt, uint64_t hva,
-				    const struct s2_page *page)
-{
-	uint64_t size = page->size, hpa = page->hpa.hpa, in_page = (1ull << pt->page_shift) - 1;
-
-	/* Not a page at least, no power of two, not alike in hva and hpa, or an odd address. */
-	if (size <= in_page || size & (size - 1) || (hva ^ hpa) & (size - 1) || hpa & in_page)
-		return 0;
-	return (hpa | (size - 1)) >> pt->cpu.pa_bits == 0 && page->type < S2_MEM_TYPES &&
-	       page->prot < 16 && pt->prots[page->type] >> page->prot & 1;
-}
-
 /* Largest block around gpa that the page, the slot and both alignments allow (rows V9, V6). */
 static S2_ALWAYS_INLINE unsigned int block_level(const struct s2_vm *vm, struct s2_walker *walker,
 						 const struct request *rq,
@@ -211,7 +198,7 @@ static S2_ALWAYS_INLINE int resolve(struct s2_vm *vm, struct request *rq, uint64
 			       ? NO_PAGE
 			       : S2_EPORT;
 	}
-	if (!page_ok(pt, hva, page))
+	if (!s2_page_ok(pt, hva, page))
 		return S2_EPORT;
 	rq->error = S2_EPERM;
 	if (rq->access == S2_ACCESS_WRITE && !(page->prot & S2_W))

@@ -18,12 +18,11 @@
  * Who waits owns and shares nothing of the lists meanwhile. He looks through them with the lock
  * shared, drops it, relaxes, and looks again from the beginning: a hold is touched under the lock
  * only, so its owner may end it (s2_hold_fini()) as soon as it is not in use, and waits a few
- * instructions for that. Were the lock kept, other holds could neither come nor go while one is in
- * use, and a cycle could close through the host: a user faults amid his use, resolve() sleeps until
- * a change of the host's is over, and that cannot end without the lock. Any number may wait at
- * once, for the same holds too; none waits for another. The waiting ends: users that come now see
- * the count and forget what they knew, so each sets its flag in vain once at most; and those in use
- * wait for nothing that waits for them, which is why they may only try other holds
+ * instructions for that. Were the lock kept, then while a single hold is in use none could come or
+ * go, nor could a change of the host's begin or end, whose list has the same lock. Any number may
+ * wait at once, for the same holds too; none waits for another. The waiting ends: users that come
+ * now see the count and forget what they knew, so each sets its flag in vain once at most; and
+ * those in use wait for nothing that waits for them, which is why they may only try other holds
  * (s2_hold_try()): s2_hold_use() waits for ends.
  *
  * A hold that is not in the list yet when it is looked through is not missed: either its owner had
@@ -40,7 +39,8 @@
  *
  * Nothing is pinned here, no reference counted, and the guest's tables are not looked at.
  */
-#include "hold.h"
+#include <stage2/hold.h>
+
 #include "internal.h"
 
 int s2_hold_init(struct s2_hold *hold, struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
@@ -147,17 +147,6 @@ static int slot_allows(const struct s2_hold *hold, struct s2_walker *walker, uin
 	return said & forbidden ? S2_EPERM : 0;
 }
 
-/* Is the port's answer about hva possible at all? As for a fault. */
-static int page_ok(const struct s2_pt *pt, uint64_t hva, const struct s2_page *page)
-{
-	uint64_t size = page->size, hpa = page->hpa.hpa, in_page = (1ull << pt->page_shift) - 1;
-
-	if (size <= in_page || size & (size - 1) || (hva ^ hpa) & (size - 1) || hpa & in_page)
-		return 0;
-	return (hpa | (size - 1)) >> pt->cpu.pa_bits == 0 && page->type < S2_MEM_TYPES &&
-	       page->prot < 16 && pt->prots[page->type] >> page->prot & 1;
-}
-
 /* Asks the host for the page. */
 static int resolve(const struct s2_hold *hold, uint64_t hva, struct s2_page *page)
 {
@@ -179,7 +168,7 @@ static int resolve(const struct s2_hold *hold, uint64_t hva, struct s2_page *pag
 	default:
 		return S2_EPORT;
 	}
-	if (!page_ok(pt, hva, page))
+	if (!s2_page_ok(pt, hva, page))
 		return S2_EPORT;
 	if (s2_memtype_is_device((enum s2_memtype)page->type))
 		return S2_EINVAL;

@@ -81,6 +81,19 @@ int s2_vm_changing(const struct s2_vm *vm, uint64_t first, uint64_t last);
  */
 const struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa);
 
+/* Is the port's answer about hva possible at all? */
+static S2_ALWAYS_INLINE int s2_page_ok(const struct s2_pt *pt, uint64_t hva,
+				       const struct s2_page *page)
+{
+	uint64_t size = page->size, hpa = page->hpa.hpa, in_page = (1ull << pt->page_shift) - 1;
+
+	/* Not a page at least, no power of two, not alike in hva and hpa, or an odd address. */
+	if (size <= in_page || size & (size - 1) || (hva ^ hpa) & (size - 1) || hpa & in_page)
+		return 0;
+	return (hpa | (size - 1)) >> pt->cpu.pa_bits == 0 && page->type < S2_MEM_TYPES &&
+	       page->prot < 16 && pt->prots[page->type] >> page->prot & 1;
+}
+
 /* Attributes of a page; are those of [gpa, gpa + size) all like the page's at `as`, in there?
  * Outside any section. */
 unsigned int s2_attrs_read(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa);

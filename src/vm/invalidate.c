@@ -169,7 +169,7 @@ static void piece_begin(struct s2_vm *vm, uint64_t gpa, uint64_t size)
 			bucket_begin(&vm->inval[i]);
 }
 
-/* After s2_synchronize(). The gather gets what has to be invalidated. */
+/* After s2_synchronize() and s2_holds_wait(). The gather gets what has to be invalidated. */
 static void piece_take(struct s2_vm *vm, uint64_t gpa, uint64_t size, enum s2_inval how,
 		       struct s2_walker *walker, struct s2_gather *gather)
 {
@@ -177,7 +177,6 @@ static void piece_take(struct s2_vm *vm, uint64_t gpa, uint64_t size, enum s2_in
 	struct s2_pt *pt = &vm->pt;
 	int ret;
 
-	s2_holds_wait(vm, gpa, size);
 	if (how == S2_INVAL_UNMAP)
 		ret = pt->ops->unmap(pt, s2_gpa(gpa), size, S2_UNMAP_WHOLE, walker, gather,
 				     &progress);
@@ -214,6 +213,7 @@ int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s
 		return ret;
 	piece_begin(vm, gpa.gpa, size);
 	s2_synchronize(&vm->pt, walker);
+	s2_holds_wait(vm, gpa.gpa, size);
 	s2_gather_init(&gather, &vm->pt);
 	piece_take(vm, gpa.gpa, size, how, walker, &gather);
 	s2_gather_flush(&gather, walker);
@@ -272,7 +272,8 @@ static struct s2_name *next_name(const struct s2_vm *vm, const struct s2_name *a
 	return s2_names_next(vm, after, change->first, change->last);
 }
 
-/* Slots do not change meanwhile: all pieces are counted before the first is taken. */
+/* Slots do not change meanwhile: all pieces are counted, and waited for, before the first is taken.
+ */
 static void change_take(struct s2_vm *vm, const struct s2_host_change *change, enum s2_inval how,
 			struct s2_walker *walker)
 {
@@ -287,6 +288,10 @@ static void change_take(struct s2_vm *vm, const struct s2_host_change *change, e
 		piece_begin(vm, gpa, size);
 	}
 	s2_synchronize(&vm->pt, walker);
+	for (name = next_name(vm, NULL, change); name; name = next_name(vm, name, change)) {
+		size = piece_of(name, change->first, change->last, &gpa);
+		s2_holds_wait(vm, gpa, size);
+	}
 	s2_gather_init(&gather, &vm->pt);
 	for (name = next_name(vm, NULL, change); name; name = next_name(vm, name, change)) {
 		size = piece_of(name, change->first, change->last, &gpa);

@@ -32,6 +32,59 @@ boots() {
 	done
 }
 
+# reclaims OPTION...: the host takes memory away all the time, and the guest must not notice.
+reclaims() {
+	boots --reclaim --merge "$@"
+	at_least "pages that were taken" "$(json reclaim.taken)" 5000
+	at_least "... of zeros" "$(json reclaim.zeros)" 500
+	at_least "... given back" "$(json reclaim.given_back)" 1000
+	at_least "... moved" "$(json reclaim.moved)" 1000
+	at_least "... merged" "$(json reclaim.merged)" 200
+	at_least "... unshared" "$(json reclaim.unshared)" 100
+	at_least "... that were looked at" "$(json reclaim.scanned)" 20000
+	at_least "... and young" "$(json reclaim.young)" 5000
+	# Nothing is given back that was not taken, nor out that is neither.
+	at_most "pages given back" "$(json reclaim.given_back)" "$(json reclaim.taken)"
+	at_most "pages out at once" "$(json reclaim.out_peak)" "$(json reclaim.taken)"
+	says "no page of the workload has changed" "$(grep -c 'workload: .*changed\|differs' \
+		"$work/console")" '^0$'
+}
+
+# A guest that plays with slots and their host itself.
+reclaims_guest() {
+	run run --json --test --kernel "$BUILD/arm64/tests/guest/stage2-test-guest.bin" \
+		--initrd none --console "$work/console" --reclaim --merge --smp 4
+	is "exit code of the test guest" $code 0
+	is "tests of its own that failed" "$(grep -c '^not ok' "$work/console")" 0
+	at_least "pages that were taken" "$(json reclaim.taken)" 1000
+	at_least "... given back" "$(json reclaim.given_back)" 100
+}
+
+# A limit that is soon reached is kept; each option alone; with the other clock.
+limits() {
+	local run
+
+	plain_checksum
+	run run --json --reclaim=1
+	is "checksum with --reclaim=1" "$(json checksum)" "$checksum"
+	limit=$(($(json ram_size) / 4096 / 100))
+	is "pages out at once" "$(json reclaim.out_peak)" "$limit"
+	is "pages merged" "$(json reclaim.merged)" 0
+	run run --json --merge
+	is "checksum with --merge alone" "$(json checksum)" "$checksum"
+	is "pages taken" "$(json reclaim.taken)" 0
+	at_least "pages merged" "$(json reclaim.merged)" 200
+	for run in 1 2; do
+		run run --json --reclaim --merge --icount --smp 2
+		is "checksum with --icount" "$(json checksum)" "$checksum"
+		"$JSON_GET" "$work/out" reclaim >"$work/reclaim$run"
+	done
+	cmp "$work/reclaim1" "$work/reclaim2"
+	ok $? "then two runs take the same pages"
+	run run --quiet --reclaim --merge
+	says "the report tells of it" "$out" 'Reclaimed .*[1-9][0-9]* pages taken'
+}
+
 terminal() {
 	for way in poweroff quit term hup qemu stop; do
 		"$PTY" "$way" "$STAGE2" run --interactive >"$work/out" 2>"$work/err"
@@ -134,6 +187,12 @@ gic2) boots --gic 2 ;;
 	is "leaves above 4K" "$(json leaves.2M)" 0
 	;;
 cortex-* | neoverse-*) boots --cpu "$1" ;;
+reclaim) reclaims --pages 4k ;;
+reclaim-smp) reclaims --smp 2 ;;
+reclaim-4) reclaims --smp 4 ;;
+reclaim-a57) reclaims --cpu cortex-a57 --gic 2 --smp 2 ;;
+reclaim-guest) reclaims_guest ;;
+reclaim-limit) limits ;;
 icount) icount ;;
 ends) ends ;;
 terminal) terminal ;;

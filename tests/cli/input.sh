@@ -61,6 +61,16 @@ for bad in 0 -512 4T 512MB x 999999999999999999999 ''; do
 done
 refused "--gic 4" "from 2 to 3" --gic 4
 refused "--pages 2m" "must be 4k or block" --pages 2m
+for bad in 0 101 -1 x 5x ''; do
+	refused "--reclaim='$bad'" "--reclaim $bad: must be a number from 1 to 100" --reclaim="$bad"
+done
+refused "--reclaim with a word behind it" "'50' is no option" --reclaim 50
+refused "--merge=yes" "doesn't allow an argument" --merge=yes
+refused "--plain with --reclaim" "nobody is there to --reclaim" --plain --reclaim
+refused "--plain with --merge" "nobody is there to --reclaim or --merge" --plain --merge
+head -c 8M /dev/zero >"$work/initrd"
+refused "too little memory for --reclaim" "--mem 160 is too little.*give it [0-9]+ at least" \
+	--kernel "$work/Image" --initrd "$work/initrd" --reclaim=100 --mem 160
 refused "--timeout soon" "must be a number" --timeout soon
 refused "--interactive with --json" "--interactive and --json" --interactive --json
 refused "--interactive with --icount" "--interactive and --icount" --interactive --icount

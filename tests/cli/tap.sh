@@ -46,6 +46,12 @@ at_most() {
 	ok $? "$1 is at most $3 (got: $2)"
 }
 
+# at_least NAME VALUE LIMIT
+at_least() {
+	[ -n "$2" ] && [ "$2" -ge "$3" ]
+	ok $? "$1 is at least $3 (got: $2)"
+}
+
 # says NAME TEXT PATTERN
 says() {
 	grep -qE -- "$3" <<<"$2"

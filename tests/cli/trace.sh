@@ -29,6 +29,18 @@ debian() {
 	events=$(json trace_events)
 }
 
+# The host takes memory away: each frame that it takes must be in nobody's TLB then.
+reclaim() {
+	debian --pages 4k --smp 2 --reclaim --merge
+	at_least "pages that were taken" "$(json reclaim.taken)" 2000
+	at_least "pages that were merged" "$(json reclaim.merged)" 100
+	clean 10000
+	run check --convert text --output "$work/text" "$trace"
+	is "exit code of check --convert" $code 0
+	at_least "frames that were declared taken" "$(grep -c ' take ' "$work/text")" 2000
+	without ' tlbi ipas2\| empty ' taken-cached
+}
+
 # without PATTERN RULE: the same trace is rejected if these lines are not in it.
 without() {
 	grep -v -- "$1" "$work/text" >"$work/less"
@@ -110,6 +122,7 @@ guest)
 	;;
 guest-smp) guest --smp 4 ;;
 guest-a57) guest --smp 2 --cpu cortex-a57 ;;
+reclaim) reclaim ;;
 input) input ;;
 *)
 	echo "Bail out! no case '$1'"

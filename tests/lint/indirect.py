@@ -33,7 +33,7 @@ ALLOWED = {
         's2_pt_init': PORT, 's2_pt_init_ops': PORT + ', and ' + OPS,
         's2_pt_fini': PORT + ', and ' + OPS, 's2_pt_wait': PORT,
         's2_pt_map': OPS, 's2_pt_unmap': OPS, 's2_pt_protect': OPS, 's2_pt_relax': OPS,
-        's2_pt_age': OPS, 's2_pt_split': OPS, 's2_pt_lookup': OPS, 's2_pt_next': OPS,
+        's2_pt_age': OPS, 's2_pt_young': OPS, 's2_pt_split': OPS, 's2_pt_lookup': OPS, 's2_pt_next': OPS,
         's2_pt_audit': OPS,
     },
     'src/pgtable/walker.c': {
@@ -48,6 +48,13 @@ ALLOWED = {
         's2_vm_host_begin': PORT + ', and ' + OPS, 's2_vm_host_end': PORT, 's2_lock': PORT,
         's2_lock_shared': PORT, 'change_link': PORT, 'change_unlink': PORT,
     },
+    'src/vm/hold.c': {
+        'learn': PORT, 's2_hold_init': PORT, 's2_hold_fini': PORT, 's2_hold_use': PORT,
+        's2_holds_wait': PORT + ', and revoke()', 'resolve': PORT, 's2_lock': PORT,
+        'holds_revoke': PORT + ', and revoke()', 's2_lock_shared': PORT,
+    },
+    'src/vm/vmid.c': {'s2_vmid_load': PORT, 'load_locked': PORT, 'begin_generation': PORT,
+                      'renew': PORT, 's2_lock': PORT},
     'src/vm/attrs.c': {'s2_vm_set_attrs': PORT, 's2_lock': PORT},
     'src/vm/fault.c': {
         'fault_in': PORT + ', and ' + OPS, 'insert_slow': OPS,

@@ -4,16 +4,17 @@
  * invariants 5 and 11), for spin.
  *
  * Two pages whose regions share one pair of counters. A vCPU faults on page 0: as everybody at
- * first, then precisely, with a claim that it keeps until it is through. Invalidators take page 0 or
- * page 1 away, for a while at the same time; the table has one place, so that the second finds it
- * full and is counted. Each CPU has a store buffer: a plain store reaches memory some time later, in
- * order, a compare-and-swap or atomic addition waits until the buffer is empty. Loads are in program
- * order, as acquire makes them. A TLB is not in it: what is mapped is at once cached and an
- * invalidation takes both away (overlap.pml looks at what is between them).
+ * first, then precisely, with a claim that it keeps until it is through. Invalidators take page 0
+ * or page 1 away, for a while at the same time; the table has one place, so that the second finds
+ * it full and is counted. Each CPU has a store buffer: a plain store reaches memory some time
+ * later, in order, a compare-and-swap or atomic addition waits until the buffer is empty. Loads
+ * are in program order, as acquire makes them. A TLB is not in it: what is mapped is at once
+ * cached and an invalidation takes both away (overlap.pml looks at what is between them).
  *
- * Asserted: from the return of begin to end page 0 is not mapped; in the end it is not mapped, or to
- * the frame that the host has there. -DPROGRESS: one of the invalidators takes page 1 away again
- * and again for ever; under weak fairness the fault finally gets its page. Without store buffers.
+ * Asserted: from the return of begin to end page 0 is not mapped; in the end it is not mapped, or
+ * to the frame that the host has there. -DPROGRESS: one of the invalidators takes page 1 away
+ * again and again for ever; under weak fairness the fault finally gets its page. Without store
+ * buffers.
  *
  * -DBUG_... leaves one step out; tests/model/run demands that each of these is found.
  */
@@ -261,7 +262,6 @@ inline begin(me)
 	enlist(me);
 #endif
 	atomic { locked(me); running++ };
-	mark(me);
 #ifndef BUG_NO_SYNCHRONIZE
 	synchronize(me);
 #endif
@@ -275,22 +275,20 @@ inline begin(me)
 	assert(page != 0 || entry == 0)
 }
 
-/* The host's change is before the addition to the sequence, so that is in memory before the look. */
+/* The host's change is before the addition to the sequence, so in memory before the look. */
 inline end_(me)
 {
 #ifdef BUG_END_UNFENCED
 	mark(me);
+#endif
 	atomic { locked(me); sequence = (sequence + 1) % SEQUENCES };
-#else
-	atomic { locked(me); sequence = (sequence + 1) % SEQUENCES };
+	atomic { locked(me); running-- };
 #ifdef BUG_DELIST_FIRST
 	delist(me);
 #endif
-#ifndef BUG_NO_MARK
+#if !defined(BUG_NO_MARK) && !defined(BUG_END_UNFENCED)
 	mark(me);
 #endif
-#endif
-	atomic { locked(me); running-- };
 #ifndef BUG_DELIST_FIRST
 	delist(me)
 #endif

@@ -3,20 +3,21 @@
  * Model of the invalidation protocol as a whole (docs/locking.md, invariants 1, 5, 6, 8 and 9; the
  * code is src/vm/fault.c, invalidate.c and memslot.c), for spin.
  *
- * Two pages of one bucket in one slot. Two vCPUs fault until they have their page: the first page 0,
- * the second either. An invalidator takes page 0 away and has something else there afterwards. A
- * management thread changes what backs the slot, or deletes the slot and adds another one in its
- * place; after that the old backing is gone. Who faults remembers a copy of the slot, and a hole.
+ * Two pages of one bucket in one slot. Two vCPUs fault until they have their page: the first
+ * either, the second page 0. An invalidator takes page 0 away and has something else there
+ * afterwards. A management thread changes what backs the slot, or (-DDELETE) deletes the slot and
+ * adds another one in its place; after that the old backing is gone. The first vCPU remembers a
+ * copy of the slot, and a hole, from fault to fault.
  *
- * The TLBs cache an entry as soon as it is there, and again right after a flush if it still is: all
- * that they might do else is less, for what they cache changes nobody's course. Sections are
+ * The TLBs cache an entry as soon as it is there, and again right after a flush if it still is:
+ * all that they might do else is less, for what they cache changes nobody's course. Sections are
  * stored at once: barrier.pml has the store buffers, and the tables that come and go.
  *
  * Asserted: from the return of begin to end nothing of the range is mapped or cached; a new entry
  * meets no other translation in a TLB; who finds an entry finds his own frame; nobody reads a slot
  * that its owner has back; no fault believes that there is no slot, or no page, while a slot only
- * changes; nothing is mapped in the end to what the host has taken. -DPROGRESS: under weak fairness
- * all four finish, so the vCPUs get their pages once the others have stopped.
+ * changes; nothing is mapped in the end to what the host has taken. -DPROGRESS: under weak
+ * fairness all finish, so the vCPUs get their pages once the others have stopped.
  *
  * -DBUG_... leaves one step out; tests/model/run demands that each of these is found.
  */
@@ -26,6 +27,19 @@
 
 #ifndef ROUNDS
 #define ROUNDS 1		/* of the invalidator */
+#endif
+
+/* Smaller bounds where more happens; -DVCPUS=2 asks for all of it. */
+#if defined(BUG_GENERATION_EARLY) || defined(BUG_GENERATION_LATE) || \
+	defined(BUG_DELETE_UNSYNCHRONIZED) || defined(BUG_ADD_IN_SILENCE)
+#define DELETE
+#endif
+#ifndef VCPUS
+#if defined(DELETE) || defined(PROGRESS)
+#define VCPUS 1
+#else
+#define VCPUS 2
+#endif
 #endif
 
 byte entry[2];			/* of each page: frame, or 0 */
@@ -40,7 +54,7 @@ bool dead[3];			/* the slot is its owner's again */
 byte memory[4];			/* backing * 2 + page: frame, or 0 */
 bool taken[8];			/* frames that the host has taken */
 bool deletes;			/* the manager does not just change the slot */
-byte life;			/* 0: the slot is there; 1: somebody deletes it; 2: there is one again */
+byte life;			/* of the slot: 0 there, 1 being deleted, 2 there again */
 byte finished;
 
 #define EMPTY(p) (entry[p] == 0 && tlb[p] == 0)
@@ -262,7 +276,11 @@ inline fault(c, p)
 			fi
 		}
 	:: else ->
-		frame = memory[(copy - 1) * 2 + p];	/* resolve() */
+		d_step {
+			frame = memory[(copy - 1) * 2 + p];	/* resolve() */
+			now_generation = 0; found = false; was = 0;
+			copy = (c == 1 -> 0 : copy)
+		};
 #ifdef BUG_SAMPLE_LATE
 		sample = sequence;
 #endif
@@ -274,8 +292,12 @@ inline fault(c, p)
 	d_step {
 		ok = false; found = false; frame = 0; was = 0; now_generation = 0;
 #ifndef BUG_KEEP_SAMPLE
-		sample = 0
+		sample = 0;
 #endif
+		if
+		:: c == 1 -> copy = 0; copy_generation = 0; hole = 0
+		:: else
+		fi
 	}
 }
 
@@ -390,15 +412,19 @@ init {
 	atomic {
 		memory[0] = 1; memory[1] = 2; memory[2] = 3; memory[3] = 4;
 		backing[2] = 1;
-		if
-		:: deletes = false
-		:: deletes = true
-		fi;
+#ifdef DELETE
+		deletes = true;
+#endif
 		if
 		:: page = 0
 		:: page = 1
 		fi;
-		run vcpu(0, 0); run vcpu(1, page); run invalidator(); run manager()
+		run vcpu(0, page); run invalidator(); run manager();
+#if VCPUS == 2
+		run vcpu(1, 0)
+#else
+		finished = 1
+#endif
 	}
 	(finished == 4);
 	assert(running == 0);
