@@ -141,19 +141,27 @@ uint64_t files_reserve(const struct run_options *options)
 	return options->flags & RUN_PLAIN ? 0 : hyp_reserve_size(options->mem_mib * MIB);
 }
 
+/* What the hypervisor takes at the end of memory. */
+static uint64_t tail(const struct run_options *options)
+{
+	uint64_t mem = options->mem_mib * MIB, reserve = files_reserve(options);
+
+	if (mem < reserve || !(options->reclaim || options->flags & RUN_MERGE))
+		return 0;
+	return hyp_tail_size(mem - reserve, options->reclaim);
+}
+
 /*
  * QEMU (hw/arm/boot.c) puts the initramfs at half of memory or at 128 MiB, whichever is less, and
  * the device tree into the 2 MiB after it; the kernel lies at the start of the guest's memory.
  */
 static int fits(const struct run_options *options, uint64_t kernel, uint64_t initrd)
 {
-	uint64_t mem = options->mem_mib * MIB, reserve = files_reserve(options);
+	uint64_t mem = options->mem_mib * MIB;
 	uint64_t initrd_at = mem / 2 < 128 * MIB ? mem / 2 : 128 * MIB;
-	uint64_t end = mem;
 
-	if ((options->reclaim || options->flags & RUN_MERGE) && mem > reserve)
-		end -= hyp_tail_size(mem - reserve, options->reclaim);
-	return reserve + kernel <= initrd_at && initrd_at + initrd + 4 * MIB <= end;
+	return files_reserve(options) + kernel <= initrd_at &&
+	       initrd_at + initrd + 4 * MIB <= mem - tail(options);
 }
 
 static int check_memory(const struct run_options *options, uint64_t kernel, uint64_t initrd)
@@ -169,7 +177,8 @@ static int check_memory(const struct run_options *options, uint64_t kernel, uint
 				options->kernel, (unsigned long long)(kernel / MIB));
 	return complain("--mem %u is too little for hypervisor (%llu MiB), kernel (%llu MiB) and "
 			"initramfs (%llu MiB): give it %u at least",
-			options->mem_mib, (unsigned long long)(files_reserve(options) / MIB),
+			options->mem_mib,
+			(unsigned long long)((files_reserve(options) + tail(options)) / MIB),
 			(unsigned long long)((kernel + MIB - 1) / MIB),
 			(unsigned long long)((initrd + MIB - 1) / MIB), enough.mem_mib);
 }

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "run.h"
+#include "scenario_command.h"
 
 static const struct command {
 	const char *name;
@@ -16,6 +17,7 @@ static const struct command {
 } commands[] = {
 	{ "run", run_main, "boot a guest on the second stage and report what its memory did" },
 	{ "check", check_main, "judge a trace of page-table changes by the architecture's rules" },
+	{ "scenario", scenario_main, "play what hosts and vCPUs do to a mapping, step by step" },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
