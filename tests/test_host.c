@@ -469,6 +469,67 @@ static void test_missing(void **state)
 	fixture_down(f);
 }
 
+/* ---- tracepoints ---- */
+
+static struct s2_trace told[16];
+static unsigned int ntold;
+
+static void tell(void *ctx, const struct s2_trace *event)
+{
+	assert_ptr_equal(ctx, &f->sim);
+	assert_true(ntold < 16);
+	told[ntold++] = *event;
+}
+
+static void assert_told(unsigned int n, unsigned int kind, int result, uint64_t addr, uint64_t size)
+{
+	assert_true(n < ntold);
+	assert_int_equal(told[n].kind, kind);
+	assert_int_equal(told[n].result, result);
+	assert_int_equal(told[n].addr, addr);
+	assert_int_equal(told[n].size, size);
+}
+
+/* Each event once, in order; the walker's shorter ways do not hide any. */
+static void test_trace(void **state)
+{
+	(void)state;
+	ntold = 0;
+	up_private();
+	f->sim.port.trace = tell;
+	assert_int_equal(fixture_slot(f, &ram, 2 * RAM, BLOCK, sim_hva(4), 0), 0);
+	assert_told(0, S2_TRACE_SLOT_ADD, 0, 2 * RAM, BLOCK);
+	assert_int_equal(touch(2 * RAM, S2_ACCESS_WRITE), BLOCK);
+	assert_told(1, S2_TRACE_FAULT, S2_EXIT_RESUME, 2 * RAM, BLOCK);
+	assert_int_equal(told[1].detail, S2_ACCESS_WRITE);
+	assert_int_equal(touch(2 * RAM + PAGE, S2_ACCESS_READ), BLOCK);
+	assert_told(2, S2_TRACE_FAULT, S2_EXIT_RESUME, 2 * RAM + PAGE, BLOCK);
+	assert_int_equal(fault(4 * RAM + 8, S2_ACCESS_READ), S2_EXIT_MMIO);
+	assert_int_equal(fault(4 * RAM + 8, S2_ACCESS_READ), S2_EXIT_MMIO);
+	assert_told(4, S2_TRACE_FAULT, S2_EXIT_MMIO, 4 * RAM + 8, 0);
+	assert_int_equal(begin(&change, sim_hva(4), PAGE, S2_INVAL_WRITE), 0);
+	assert_told(5, S2_TRACE_HOST_BEGIN, 0, sim_hva(4), PAGE);
+	assert_int_equal(told[5].detail, S2_INVAL_WRITE);
+	assert_int_equal(touch(2 * RAM, S2_ACCESS_READ), 0);
+	assert_told(6, S2_TRACE_AWAY, S2_EXIT_RESUME, 2 * RAM, 0);
+	assert_int_equal(s2_vm_slot_del(&f->vm, &ram, &f->walker), S2_EAGAIN);
+	assert_told(7, S2_TRACE_SLOT_DEL, S2_EAGAIN, 2 * RAM, BLOCK);
+	s2_vm_host_end(&f->vm, &change);
+	assert_told(8, S2_TRACE_HOST_END, 0, sim_hva(4), PAGE);
+	assert_int_equal(set(RAM, PAGE, S2_PAGE_NOEXEC, 0), 0);
+	assert_told(9, S2_TRACE_INVAL_BEGIN, 0, RAM, PAGE);
+	assert_told(10, S2_TRACE_INVAL_END, 0, RAM, PAGE);
+	assert_told(11, S2_TRACE_ATTRS, 0, RAM, PAGE);
+	assert_int_equal(fault(RAM, S2_ACCESS_EXEC), S2_EXIT_MEMORY);
+	assert_told(12, S2_TRACE_FAULT, S2_EXIT_MEMORY, RAM, 0);
+	assert_int_equal(fixture_fault(f, 2 * RAM, S2_ACCESS_READ, S2_FAULT_ACCESS),
+			 S2_EXIT_RESUME);
+	assert_told(13, S2_TRACE_FAULT, S2_EXIT_RESUME, 2 * RAM, BLOCK);
+	assert_int_equal(ntold, 14);
+	f->sim.port.trace = NULL;
+	fixture_down(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_bad_attrs),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

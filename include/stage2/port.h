@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The port: the seven functions through which the engine reaches the world, cache_sync and barrier
+ * The port: the functions through which the engine reaches the world, cache_sync, barrier and trace
  * being optional. A hypervisor author writes these and nothing else. docs/porting.md walks through
  * an example.
  *
@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define S2_PORT_VERSION 2
+#define S2_PORT_VERSION 3
 
 /*
  * What backs a host address, as the port answers it in resolve(). `size` is the largest
@@ -76,6 +76,32 @@ enum s2_sync_kind {
 	S2_SYNC_TAGS = 1u << 2,
 };
 
+/* What src/vm did: see trace() below. The tree's doings show in the other functions. */
+enum s2_trace_kind {
+	S2_TRACE_FAULT,  /* handled: detail: access; result: exit; addr: gpa; size: of the leaf */
+	S2_TRACE_AWAY,   /* sent away: detail: access; addr: gpa */
+	S2_TRACE_INSIST, /* insists from now on (docs/host.md); addr: gpa */
+	S2_TRACE_INVAL_BEGIN, /* detail: enum s2_inval; addr: gpa; size */
+	S2_TRACE_INVAL_END,   /* addr: gpa; size */
+	S2_TRACE_HOST_BEGIN,  /* detail: enum s2_inval; addr: hva; size */
+	S2_TRACE_HOST_END,    /* addr: hva; size */
+	S2_TRACE_SLOT_ADD,    /* of this and the next two: addr: gpa; size; result: error */
+	S2_TRACE_SLOT_DEL,
+	S2_TRACE_SLOT_CHANGE,
+	S2_TRACE_ATTRS,  /* detail: set; result: error; addr: gpa; size */
+	S2_TRACE_REVOKE, /* a hold in use is in somebody's way; addr: gpa; size */
+	S2_TRACE_KINDS
+};
+
+struct s2_trace {
+	uint8_t kind; /* enum s2_trace_kind */
+	uint8_t detail;
+	uint8_t pad[2];
+	int32_t result;
+	uint64_t addr;
+	uint64_t size;
+};
+
 struct s2_port {
 	uint32_t version; /* S2_PORT_VERSION */
 	uint32_t pad;
@@ -129,6 +155,13 @@ struct s2_port {
 	 * must be known to it before it calls s2_walker_init().
 	 */
 	void (*barrier)(void *ctx);
+
+	/*
+	 * Is told what src/vm does, by the thread that does it: for tracepoints and logs. Must not
+	 * wait or call back. NULL: nobody asks, and it costs nothing; with it every fault takes a
+	 * longer way.
+	 */
+	void (*trace)(void *ctx, const struct s2_trace *event);
 };
 
 #ifdef __cplusplus

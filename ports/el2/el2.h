@@ -4,7 +4,7 @@
  * and every address that is handed in is mapped at EL2 one to one.
  *
  * The author of such a hypervisor gives it a pool for tables and the regions that its guest may
- * reach; el2_port_init() fills in the seven functions.
+ * reach; el2_port_init() fills in the functions of the port.
  */
 #ifndef PORTS_EL2_H
 #define PORTS_EL2_H

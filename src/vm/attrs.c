@@ -82,14 +82,17 @@ int s2_vm_set_attrs(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, unsigned int 
 	for (at = gpa.gpa; at < gpa.gpa + size; at = slot->gpa.gpa + slot->size) {
 		slot = settable(vm, at, set);
 		if (!slot) {
-			s2_unlock(&vm->slots_lock);
-			return S2_ENOENT;
+			ret = S2_ENOENT;
+			break;
 		}
 	}
-	if (s2_vm_invalidate_begin(vm, gpa, size, S2_INVAL_UNMAP, walker))
-		__builtin_trap(); /* the range was checked */
-	set_attrs(vm, gpa.gpa, size, set, clear);
-	s2_vm_invalidate_end(vm, gpa, size);
+	if (!ret) {
+		if (s2_vm_invalidate_begin(vm, gpa, size, S2_INVAL_UNMAP, walker))
+			__builtin_trap(); /* the range was checked */
+		set_attrs(vm, gpa.gpa, size, set, clear);
+		s2_vm_invalidate_end(vm, gpa, size);
+	}
 	s2_unlock(&vm->slots_lock);
-	return 0;
+	s2_trace(vm, S2_TRACE_ATTRS, set, ret, gpa.gpa, size);
+	return ret;
 }

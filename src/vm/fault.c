@@ -311,7 +311,12 @@ static S2_NOINLINE int fault_in_closer(struct s2_vm *vm, struct s2_walker *walke
 				       const struct s2_fault *fault, struct request *rq,
 				       const struct closer *closer)
 {
-	return fault_in_as(vm, walker, fault, rq, closer);
+	int ret = fault_in_as(vm, walker, fault, rq, closer);
+
+	if (ret == MAPPED)
+		s2_trace(vm, S2_TRACE_FAULT, rq->access, S2_EXIT_RESUME, rq->gpa,
+			 1ull << s2_pt_shift(&vm->pt, rq->level));
+	return ret;
 }
 
 /* The largest leaf that has a region's counters to itself. */
@@ -347,6 +352,7 @@ static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker,
 	claim = s2_vm_claim(vm, rq->gpa, rq->gpa + (1ull << vm->pt.page_shift) - 1);
 	if (!claim)
 		return ret;
+	s2_trace(vm, S2_TRACE_INSIST, rq->access, 0, rq->gpa, 0);
 	closer = (struct closer){ 0, claim };
 	ret = fault_in_closer(vm, walker, fault, rq, &closer);
 	s2_vm_release(vm, claim);
@@ -398,6 +404,7 @@ static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, ui
 	s2_count(progress.changed ? &walker->stats.fault_level[leaf.level]
 				  : &walker->stats.fault_spurious,
 		 1);
+	s2_trace(vm, S2_TRACE_FAULT, S2_ACCESS_READ, S2_EXIT_RESUME, gpa, leaf.size);
 	return MAPPED | leaf.level << YOUNG_LEVEL;
 }
 
@@ -435,6 +442,8 @@ static S2_NOINLINE void describe_exit(const struct s2_vm *vm, struct s2_walker *
 		exit->attrs = s2_attrs_read(vm, walker, exit->gpa.gpa);
 		break;
 	}
+	s2_trace(vm, outcome == RETRY ? S2_TRACE_AWAY : S2_TRACE_FAULT, exit->access, exit->reason,
+		 exit->gpa.gpa, 0);
 	if (exit->reason == S2_EXIT_MMIO)
 		s2_count(&walker->stats.exit_mmio, 1);
 	else if (exit->reason == S2_EXIT_MEMORY)

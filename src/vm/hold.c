@@ -252,7 +252,10 @@ static int holds_revoke(struct s2_vm *vm, uint64_t first, uint64_t last)
 			continue;
 		in_use = 1;
 		/* Whoever comes first says so. */
-		if (!__atomic_exchange_n(&hold->revoked, 1, __ATOMIC_RELAXED) && hold->revoke)
+		if (__atomic_exchange_n(&hold->revoked, 1, __ATOMIC_RELAXED))
+			continue;
+		s2_trace(vm, S2_TRACE_REVOKE, 0, 0, hold->gpa, hold->size);
+		if (hold->revoke)
 			hold->revoke(hold);
 	}
 	s2_unlock_shared(&vm->lists_lock);

@@ -23,6 +23,23 @@
 /* A slot has attrs: in the copy of its flags that a walker keeps, beside enum s2_slot_flag. */
 #define S2_SLOT_ATTRS (1u << 31)
 
+/* The VM is traced: likewise, so that a fault looks closer. */
+#define S2_SLOT_TRACED (1u << 30)
+
+static inline void s2_trace(const struct s2_vm *vm, enum s2_trace_kind kind, unsigned int detail,
+			    int result, uint64_t addr, uint64_t size)
+{
+	const struct s2_port *port = vm->pt.port;
+	struct s2_trace event = { .kind = (uint8_t)kind,
+				  .detail = (uint8_t)detail,
+				  .result = result,
+				  .addr = addr,
+				  .size = size };
+
+	if (S2_UNLIKELY(port->trace != NULL))
+		port->trace(port->ctx, &event);
+}
+
 /* What a fault knew before it asked anybody. */
 struct s2_sample {
 	const struct s2_inval_bucket *bucket; /* of the region */

@@ -211,6 +211,7 @@ int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s
 		ret = S2_EINVAL;
 	if (ret)
 		return ret;
+	s2_trace(vm, S2_TRACE_INVAL_BEGIN, how, 0, gpa.gpa, size);
 	piece_begin(vm, gpa.gpa, size);
 	s2_synchronize(&vm->pt, walker);
 	s2_holds_wait(vm, gpa.gpa, size);
@@ -223,6 +224,7 @@ int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, enum s
 void s2_vm_invalidate_end(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size)
 {
 	piece_end(vm, gpa.gpa, size);
+	s2_trace(vm, S2_TRACE_INVAL_END, 0, 0, gpa.gpa, size);
 }
 
 /* ---- by the host's names (invariant 13) ---- */
@@ -311,6 +313,7 @@ int s2_vm_host_begin(struct s2_vm *vm, struct s2_host_change *change, s2_hva_t h
 		return S2_EINVAL;
 	change->first = hva.hva;
 	change->last = hva.hva + size - 1;
+	s2_trace(vm, S2_TRACE_HOST_BEGIN, how, 0, hva.hva, size);
 	s2_lock_shared(&vm->slots_lock, vm->pt.port);
 	change_link(vm, change);
 	change_take(vm, change, how, walker);
@@ -330,4 +333,5 @@ void s2_vm_host_end(struct s2_vm *vm, struct s2_host_change *change)
 	}
 	change_unlink(vm, change);
 	s2_unlock_shared(&vm->slots_lock);
+	s2_trace(vm, S2_TRACE_HOST_END, 0, 0, change->first, change->last - change->first + 1);
 }

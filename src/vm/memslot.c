@@ -47,7 +47,8 @@ int s2_slot_find(const struct s2_vm *vm, uint64_t gpa, struct s2_walker *walker)
 		walker->slot_size = slot->size;
 		walker->slot_hva = slot->hva.hva;
 		walker->slot_priv = slot->priv.hva;
-		walker->slot_flags = slot->flags | (slot->attrs ? S2_SLOT_ATTRS : 0);
+		walker->slot_flags = slot->flags | (slot->attrs ? S2_SLOT_ATTRS : 0) |
+				     (vm->pt.port->trace ? S2_SLOT_TRACED : 0);
 		walker->slot_generation = generation & 1 ? 0 : generation;
 	} else {
 		walker->mmio_generation = generation;
@@ -214,6 +215,7 @@ int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot)
 		slots_changed(vm, 2);
 	}
 	s2_unlock(&vm->slots_lock);
+	s2_trace(vm, S2_TRACE_SLOT_ADD, 0, ret, slot->gpa.gpa, slot->size);
 	return ret;
 }
 
@@ -250,6 +252,7 @@ int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *
 		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
 	}
 	s2_unlock(&vm->slots_lock);
+	s2_trace(vm, S2_TRACE_SLOT_DEL, 0, ret, slot->gpa.gpa, slot->size);
 	return ret;
 }
 
@@ -282,6 +285,7 @@ int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2
 		s2_vm_invalidate_end(vm, slot->gpa, slot->size);
 	}
 	s2_unlock(&vm->slots_lock);
+	s2_trace(vm, S2_TRACE_SLOT_CHANGE, 0, ret, to->gpa.gpa, to->size);
 	return ret;
 }
 
