@@ -13,14 +13,14 @@
 #include "machine.h"
 #include "mm.h"
 
-const char *const mm_op_name[MM_OP_KINDS] = { "unmap",	  "map",     "remap",	 "protect",
-					      "fork",	  "merge",   "migrate",	 "collapse",
-					      "split",	  "truncate", "clean",	 "swap-out",
-					      "swap-in",  "poison",  "repair",	 "unplug",
-					      "plug",	  "close",   "open",	 "move" };
-const char *const mm_event_name[MM_EVENTS] = { "fault-in",  "huge-fault", "swapped-in", "zero-page",
-					       "cow-copy",  "cow-reuse",  "cow-split",	"mkwrite",
-					       "ambush",    "reclaim" };
+const char *const mm_op_name[MM_OP_KINDS] = { "unmap",   "map",      "remap",   "protect",
+					      "fork",    "merge",    "migrate", "collapse",
+					      "split",   "truncate", "clean",   "swap-out",
+					      "swap-in", "poison",   "repair",  "unplug",
+					      "plug",    "close",    "open",    "move" };
+const char *const mm_event_name[MM_EVENTS] = { "fault-in", "huge-fault", "swapped-in", "zero-page",
+					       "cow-copy", "cow-reuse",  "cow-split",  "mkwrite",
+					       "ambush",   "reclaim" };
 
 void mm_lock(struct sim_mm *mm)
 {
@@ -33,10 +33,14 @@ void mm_unlock(struct sim_mm *mm)
 	pthread_mutex_unlock(&mm->lock);
 }
 
-void mm_spin(uint32_t *lock)
+void mm_spin(struct sim_mm *mm, uint32_t *lock)
 {
-	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
-		sched_yield();
+	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) {
+		if (mm->config.threads)
+			sched_yield();
+		else
+			sim_second_point(mm->sim, 0, SIM_MUST);
+	}
 }
 
 void mm_unspin(uint32_t *lock)
@@ -124,8 +128,8 @@ void mm_fini(struct sim_mm *mm)
 	}
 	for (unsigned int z = 0; z < MM_ZONE_ZERO; z++)
 		if (mm->zone[z].used)
-			sim_fail(mm->sim, "mm-refs: %u frames of zone %u are left", mm->zone[z].used,
-				 z);
+			sim_fail(mm->sim, "mm-refs: %u frames of zone %u are left",
+				 mm->zone[z].used, z);
 	mm_unlock(mm);
 	mm->sim->port.resolve = mm->resolve;
 	mm->sim->port.tlb = mm->tlb;
@@ -180,8 +184,7 @@ struct mm_area *mm_area(struct sim_mm *mm, enum mm_kind kind, uint64_t hva, uint
 struct mm_area *mm_device(struct sim_mm *mm, uint64_t hva, uint32_t npages, uint64_t hpa,
 			  enum s2_memtype type)
 {
-	struct mm_area *area =
-		mm_area(mm, MM_DEVICE, hva, npages, S2_R | S2_W, NULL, 0);
+	struct mm_area *area = mm_area(mm, MM_DEVICE, hva, npages, S2_R | S2_W, NULL, 0);
 
 	area->hpa = hpa;
 	area->type = (uint8_t)type;

@@ -69,6 +69,7 @@ enum mm_zone_id {
 
 enum mm_state {
 	MM_FREE,
+	MM_NEW, /* allocated, nobody holds it yet */
 	MM_USED,
 	MM_OFFLINE, /* unplugged */
 	MM_BROKEN,  /* poisoned */
@@ -137,7 +138,8 @@ struct mm_area {
 
 struct mm_swap {
 	uint64_t contents;
-	uint32_t refs;
+	uint32_t refs;     /* pages */
+	uint32_t reserved; /* somebody is about to fill it */
 };
 
 /* What hosts do. */
@@ -241,7 +243,7 @@ struct sim_mm {
  * test machine has no memory.
  */
 void mm_init(struct sim_mm *mm, struct sim *sim, struct s2_vm *vm, const struct mm_config *config);
-/* Everything is given back; all counts must fall to nothing. The vm must be gone. */
+/* Everything is given back; all counts must fall to nothing. No slot is left, nor a CPU. */
 void mm_fini(struct sim_mm *mm);
 /* A file of so many pages, in this zone (MM_ZONE_RAM: page cache). */
 struct mm_file *mm_file(struct sim_mm *mm, enum mm_zone_id zone, uint32_t npages);
@@ -254,6 +256,9 @@ struct mm_area *mm_device(struct sim_mm *mm, uint64_t hva, uint32_t npages, uint
 /* This thread is CPU n from now on; it has walkers of its own after the first time. */
 void mm_cpu_on(struct sim_mm *mm, unsigned int n);
 void mm_cpus_off(struct sim_mm *mm);
+
+/* Something that disturbs faults begins (1) or ends (-1): operations say so themselves. */
+void mm_disturb(struct sim_mm *mm, int by);
 
 /* All reference counts and lists are as they must be. Any time. */
 void mm_audit(struct sim_mm *mm);
@@ -285,7 +290,7 @@ enum mm_result mm_guest_exec(struct sim_mm *mm, uint64_t gpa, struct s2_exit *ex
 
 void mm_lock(struct sim_mm *mm);
 void mm_unlock(struct sim_mm *mm);
-void mm_spin(uint32_t *lock);
+void mm_spin(struct sim_mm *mm, uint32_t *lock);
 void mm_unspin(uint32_t *lock);
 /* Here others may come first. Never with the lock held. */
 void mm_point(struct sim_mm *mm);
@@ -329,8 +334,6 @@ uint64_t mm_hpa(const struct sim_mm *mm, uint32_t frame);
 uint32_t mm_frame_at(const struct sim_mm *mm, uint64_t hpa);
 uint32_t mm_alloc(struct sim_mm *mm, enum mm_zone_id zone, uint64_t *rng);
 uint32_t mm_alloc_block(struct sim_mm *mm, enum mm_zone_id zone, uint64_t *rng);
-/* Allocated for nothing. */
-void mm_alloc_undo(struct sim_mm *mm, uint32_t frame, uint32_t n);
 /* The host writes the contents. */
 void mm_fill(struct sim_mm *mm, uint32_t frame, uint64_t contents);
 void mm_look(struct sim_mm *mm, uint32_t frame);
@@ -340,7 +343,7 @@ void mm_unmap(struct sim_mm *mm, struct mm_page *page);
 /* A file takes or gives up a frame. */
 void mm_cache(struct sim_mm *mm, struct mm_file_page *page, uint32_t frame);
 void mm_uncache(struct sim_mm *mm, struct mm_file_page *page);
-uint32_t mm_swap_out(struct sim_mm *mm, uint64_t contents); /* returns slot plus 1, or 0 */
+uint32_t mm_swap_slot(struct sim_mm *mm); /* reserved; plus 1, or 0: there is none */
 void mm_swap_put(struct sim_mm *mm, struct mm_page *page);
 /* Nothing is behind the page any more: frame, swap, poison. */
 void mm_zap(struct sim_mm *mm, struct mm_page *page);
@@ -366,15 +369,21 @@ struct mm_op {
 void mm_op_init(struct mm_op *op, struct sim_mm *mm, struct s2_walker *walker, uint64_t *rng);
 /* With the lock held. Blocks in part go as a whole. Returns 0: done, -1: somebody has it. */
 int mm_claim(struct mm_op *op, uint32_t first, uint32_t n);
-/* All pages that map this frame, or the file's page. */
+/* All pages that map this frame, or could because it is a file's. */
 int mm_claim_frame(struct mm_op *op, uint32_t frame);
 int mm_claim_file(struct mm_op *op, const struct mm_file *file, uint32_t first, uint32_t n);
-/* The engine is told about all claims (from claim `from` on); without the lock. */
-void mm_begin(struct mm_op *op, unsigned int from, enum s2_inval how);
+/* The engine is told about claims [from, to); without the lock. */
+void mm_begin(struct mm_op *op, unsigned int from, unsigned int to, enum s2_inval how);
+static inline void mm_begin_all(struct mm_op *op, enum s2_inval how)
+{
+	mm_begin(op, 0, op->nclaims, how);
+}
 /* Ends all that has begun, and gives the claims back. */
 void mm_end(struct mm_op *op);
 /* Gives the claims back; with the lock held, nothing begun. */
 void mm_unclaim(struct mm_op *op);
+/* Blocks of which a part is about to change become pages. */
+void mm_unhuge(struct mm_op *op, unsigned int claim);
 
 /* mm_page.c, mm_move.c, mm_device.c: the operations, at this page */
 int mm_op_unmap(struct mm_op *op, struct mm_page *page);

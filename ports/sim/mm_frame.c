@@ -87,8 +87,9 @@ static void take_back(struct sim_mm *mm, uint32_t frame, enum mm_state state)
 	uint64_t hpa = mm_hpa(mm, frame);
 
 	if (f->nmaps || f->looks || f->cached)
-		sim_fail(mm->sim, "mm-freed: frame %u is freed, with %u pages, %u lookups, cache %u",
-			 frame, f->nmaps, f->looks, f->cached);
+		sim_fail(mm->sim,
+			 "mm-freed: frame %u is freed, with %u pages, %u lookups, cache %u", frame,
+			 f->nmaps, f->looks, f->cached);
 	f->state = (uint8_t)state;
 	f->contents = GARBAGE;
 	mm->zone[f->zone].last = frame;
@@ -104,7 +105,7 @@ static void give(struct sim_mm *mm, uint32_t frame, uint32_t n)
 {
 	mm_tell_taken(mm);
 	for (uint32_t i = 0; i < n; i++)
-		mm->frames[frame + i].state = MM_USED;
+		mm->frames[frame + i].state = MM_NEW;
 	mm->zone[mm->frames[frame].zone].used += n;
 	pthread_mutex_lock(&mm->sim->lock);
 	sim_tell(mm->sim, S2C_GIVE, 0, mm_hpa(mm, frame), n * MM_SIZE);
@@ -119,7 +120,7 @@ uint32_t mm_alloc(struct sim_mm *mm, enum mm_zone_id z, uint64_t *rng)
 	if (zone->used == zone->n)
 		return MM_NONE;
 	if (at == MM_NONE || mm->frames[at].state != MM_FREE || mm_random(rng, 2))
-		at = zone->first + (uint32_t)mm_random(rng, zone->n);
+		at = zone->first; /* so that blocks stay free elsewhere */
 	for (uint32_t i = 0; i < zone->n; i++) {
 		uint32_t frame = zone->first + (at - zone->first + i) % zone->n;
 
@@ -149,12 +150,6 @@ uint32_t mm_alloc_block(struct sim_mm *mm, enum mm_zone_id z, uint64_t *rng)
 	return MM_NONE;
 }
 
-void mm_alloc_undo(struct sim_mm *mm, uint32_t frame, uint32_t n)
-{
-	for (uint32_t i = 0; frame != MM_NONE && i < n; i++)
-		take_back(mm, frame + i, MM_FREE);
-}
-
 void mm_fill(struct sim_mm *mm, uint32_t frame, uint64_t contents)
 {
 	mm->frames[frame].contents = contents;
@@ -167,9 +162,7 @@ static void released(struct sim_mm *mm, uint32_t frame)
 {
 	struct mm_frame *f = &mm->frames[frame];
 
-	if (f->cached || f->refs || f->state == MM_FREE)
-		return;
-	if (f->zone <= MM_ZONE_DAX)
+	if (!f->cached && !f->refs && f->state != MM_FREE && counts_refs(f))
 		take_back(mm, frame, f->state == MM_USED ? MM_FREE : (enum mm_state)f->state);
 }
 
@@ -215,6 +208,8 @@ void mm_map(struct sim_mm *mm, struct mm_page *page, uint32_t frame)
 
 	if (page->frame != MM_NONE || page->swap)
 		sim_fail(mm->sim, "mm-refs: page %u gets a second frame", index);
+	if (f->state == MM_NEW)
+		f->state = MM_USED;
 	page->frame = frame;
 	page->next = f->maps;
 	page->prev = MM_NONE;
@@ -248,6 +243,7 @@ void mm_unmap(struct sim_mm *mm, struct mm_page *page)
 void mm_cache(struct sim_mm *mm, struct mm_file_page *page, uint32_t frame)
 {
 	page->frame = frame;
+	mm->frames[frame].state = MM_USED;
 	mm->frames[frame].cached = 1;
 	if (mm->frames[frame].zone == MM_ZONE_RAM)
 		get(mm, frame);
@@ -268,12 +264,12 @@ void mm_uncache(struct sim_mm *mm, struct mm_file_page *page)
 		take_back(mm, frame, f->state == MM_USED ? MM_FREE : (enum mm_state)f->state);
 }
 
-uint32_t mm_swap_out(struct sim_mm *mm, uint64_t contents)
+uint32_t mm_swap_slot(struct sim_mm *mm)
 {
 	for (uint32_t i = 0; i < mm->config.swap; i++) {
-		if (mm->swap[i].refs)
+		if (mm->swap[i].refs || mm->swap[i].reserved)
 			continue;
-		mm->swap[i] = (struct mm_swap){ .contents = contents, .refs = 1 };
+		mm->swap[i].reserved = 1;
 		return i + 1;
 	}
 	return 0;

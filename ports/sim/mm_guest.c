@@ -4,8 +4,8 @@
  * and the checks that show whether what they reach is theirs (see mm.h).
  *
  * An access holds its CPU's lock: from the translation (by TLB, or by walking the tables) to the
- * last byte. An invalidation takes the locks of all CPUs in turn, so it waits for accesses that used
- * the old translation, as broadcast invalidations do, and empties the TLBs of it. Therefore an
+ * last byte. An invalidation takes the locks of all CPUs in turn, so it waits for accesses that
+ * used the old translation, as broadcast invalidations do, and empties the TLBs of it. Therefore an
  * access that got through may look at slots, areas and frames without any other lock: the host
  * changes what leads there only after the invalidation. (If it does not wait, the thread sanitizer
  * sees it, and the checksums.) Two CPUs on one page are kept apart by a lock of the guest's own.
@@ -52,7 +52,7 @@ void mm_tlb_op(void *ctx, const struct s2_tlb_op *ops, size_t n)
 			if (ops[i].kind == S2_TLB_PUBLISH ||
 			    (ops[i].flags & S2_TLB_LOCAL && c != sim_self.cpu))
 				continue;
-			mm_spin(&cpu->lock);
+			mm_spin(mm, &cpu->lock);
 			forget(cpu, &ops[i]);
 			mm_unspin(&cpu->lock);
 		}
@@ -61,7 +61,9 @@ void mm_tlb_op(void *ctx, const struct s2_tlb_op *ops, size_t n)
 
 /* Translation */
 
-enum { ALLOWED = -1 };
+enum {
+	ALLOWED = -1
+};
 
 static unsigned int right(enum s2_access access)
 {
@@ -175,15 +177,15 @@ static uint32_t check_reached(struct sim_mm *mm, const struct reached *r)
 static void touch(struct sim_mm *mm, struct mm_cpu *cpu, uint64_t gpa, const struct mm_tlb *hit,
 		  enum s2_access access, uint64_t value)
 {
-	struct reached r = { .gpa = gpa,
-			     .hpa = hit->hpa + (gpa - hit->gpa),
-			     .prot = hit->prot,
-			     .type = hit->type };
+	struct reached r = {
+		.gpa = gpa, .hpa = hit->hpa + (gpa - hit->gpa), .prot = hit->prot, .type = hit->type
+	};
 	uint64_t *expect, found;
 	uint32_t *lock, frame;
 
 	if (!reach(mm, &cpu->walker, &r)) {
-		sim_fail(mm->sim, "mm-guest: gpa 0x%llx is mapped, and its slot does not lead there",
+		sim_fail(mm->sim,
+			 "mm-guest: gpa 0x%llx is mapped, and its slot does not lead there",
 			 (unsigned long long)gpa);
 		return;
 	}
@@ -192,10 +194,11 @@ static void touch(struct sim_mm *mm, struct mm_cpu *cpu, uint64_t gpa, const str
 		return;
 	expect = mm_expect(mm, r.page);
 	lock = &mm->guest_lock[(uintptr_t)expect / sizeof(uint64_t) % 64];
-	mm_spin(lock);
+	mm_spin(mm, lock);
 	found = __atomic_load_n(&mm->frames[frame].contents, __ATOMIC_RELAXED);
 	if (found != *expect)
-		sim_fail(mm->sim, "mm-sum: gpa 0x%llx at 0x%llx: 0x%llx was written, 0x%llx is there",
+		sim_fail(mm->sim,
+			 "mm-sum: gpa 0x%llx at 0x%llx: 0x%llx was written, 0x%llx is there",
 			 (unsigned long long)gpa, (unsigned long long)r.hpa,
 			 (unsigned long long)*expect, (unsigned long long)found);
 	if (access == S2_ACCESS_WRITE) {
@@ -211,7 +214,7 @@ static int attempt(struct sim_mm *mm, uint64_t gpa, enum s2_access access, uint6
 	struct mm_tlb hit;
 	int ret;
 
-	mm_spin(&cpu->lock);
+	mm_spin(mm, &cpu->lock);
 	ret = translate(mm, cpu, gpa & ~(MM_SIZE - 1), access, &hit);
 	if (ret == ALLOWED)
 		touch(mm, cpu, gpa & ~(MM_SIZE - 1), &hit, access, value);
@@ -259,8 +262,7 @@ enum mm_result mm_guest_read(struct sim_mm *mm, uint64_t gpa, struct s2_exit *ex
 	return guest(mm, gpa, S2_ACCESS_READ, 0, exit);
 }
 
-enum mm_result mm_guest_write(struct sim_mm *mm, uint64_t gpa, uint64_t value,
-			      struct s2_exit *exit)
+enum mm_result mm_guest_write(struct sim_mm *mm, uint64_t gpa, uint64_t value, struct s2_exit *exit)
 {
 	return guest(mm, gpa, S2_ACCESS_WRITE, value, exit);
 }

@@ -16,7 +16,9 @@
 #include "mm.h"
 
 /* Found out on the way, beside errors. */
-enum { LOOK_AGAIN = 1 };
+enum {
+	LOOK_AGAIN = 1
+};
 
 struct ask {
 	struct sim_mm *mm;
@@ -100,7 +102,9 @@ static int anon_page(struct ask *ask)
 		count(mm, MM_FAULT_ZERO);
 		return 0;
 	}
-	frame = mm_alloc(mm, MM_ZONE_RAM, &ask->cpu->rng);
+	/* Now and then memory is short although there is some. */
+	frame = mm_random(&ask->cpu->rng, 256) ? mm_alloc(mm, MM_ZONE_RAM, &ask->cpu->rng)
+					       : MM_NONE;
 	if (frame == MM_NONE)
 		return no_memory(ask);
 	mm_fill(mm, frame, contents);
@@ -142,7 +146,8 @@ static int file_page_in(struct ask *ask, struct mm_file *file, struct mm_file_pa
 	}
 	for (uint32_t i = 0; i < MM_IN_2M; i++)
 		if (file->page[first + i].frame != MM_NONE)
-			return S2_EAGAIN; /* the block was given up in part, and not yet as a whole */
+			return S2_EAGAIN; /* the block was given up in part, and not yet as a whole
+					   */
 	frame = mm_alloc_block(mm, (enum mm_zone_id)file->zone, &ask->cpu->rng);
 	if (frame == MM_NONE)
 		return S2_ENOMEM;
@@ -173,7 +178,8 @@ static int file_in(struct ask *ask)
 	count(mm, MM_FAULT_IN);
 	block = file->zone == MM_ZONE_RAM ? MM_NONE : empty_block(mm, ask->page);
 	if (block != MM_NONE && mm_area_of(mm, ask->page)->kind != MM_NOREF &&
-	    !((mm_index(mm, ask->page) - block) ^ (index % MM_IN_2M)) && mm_random(&ask->cpu->rng, 8)) {
+	    !((mm_index(mm, ask->page) - block) ^ (index % MM_IN_2M)) &&
+	    mm_random(&ask->cpu->rng, 8)) {
 		struct mm_file_page *all = fp - index % MM_IN_2M;
 
 		for (uint32_t i = 0; i < MM_IN_2M; i++)
@@ -210,7 +216,7 @@ static int copy(struct ask *ask, uint32_t first, uint32_t n)
 			   : mm_alloc_block(mm, MM_ZONE_HUGETLB, op.rng);
 	if (new_frame == MM_NONE) {
 		mm_unclaim(&op);
-		return no_memory(ask);
+		return n == 1 ? no_memory(ask) : S2_ENOMEM;
 	}
 	for (uint32_t i = 0; i < n; i++)
 		mm_look(mm, old + i); /* so it stays shared, and nobody writes to it */
@@ -218,7 +224,7 @@ static int copy(struct ask *ask, uint32_t first, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		mm_fill(mm, new_frame + i, mm->frames[old + i].contents);
 	mm_point(mm);
-	mm_begin(&op, 0, S2_INVAL_UNMAP);
+	mm_begin_all(&op, S2_INVAL_UNMAP);
 	mm_lock(mm);
 	for (uint32_t i = 0; i < n; i++) {
 		struct mm_page *page = &mm->pages[first + i];
@@ -285,16 +291,13 @@ static int look(struct ask *ask)
 {
 	struct sim_mm *mm = ask->mm;
 	struct mm_page *page = ask->page;
-	static const uint8_t needs[] = { S2_R, S2_W, S2_X };
 	struct mm_area *area = mm_area_of(mm, page);
 	int ret;
 
 	if (!page->mapped)
 		return S2_ENOENT;
-	if (!(page->prot & needs[ask->access]) && page->prot != 0 && ask->access == S2_ACCESS_EXEC)
-		; /* the engine finds out */
-	else if (!(page->prot & needs[ask->access]))
-		return S2_EPERM;
+	if (!page->prot || (ask->access == S2_ACCESS_WRITE && !(page->prot & S2_W)))
+		return S2_EPERM; /* what may not be executed, the engine finds out */
 	if (page->poison)
 		return S2_EPOISON;
 	if (area->kind == MM_DEVICE)
@@ -325,10 +328,9 @@ static void answer_device(struct sim_mm *mm, const struct mm_area *area, uint64_
 			break;
 		size = next;
 	}
-	*answer = (struct s2_page){ .hpa = s2_hpa(hpa),
-				    .size = size,
-				    .prot = S2_R | S2_W,
-				    .type = area->type };
+	*answer = (struct s2_page){
+		.hpa = s2_hpa(hpa), .size = size, .prot = S2_R | S2_W, .type = area->type
+	};
 	pthread_mutex_lock(&mm->sim->lock);
 	if (area->type >= S2_MEM_DEVICE)
 		sim_tell(mm->sim, S2C_DEVICE, 0, hpa & ~(size - 1), size);
@@ -354,22 +356,20 @@ static void answer_memory(struct ask *ask, struct s2_page *answer)
 static void strike(struct ask *ask, uint64_t hva)
 {
 	struct sim_mm *mm = ask->mm;
-	const struct s2_walker *walker = sim_self.walker;
+	int reclaim = ask->reclaim;
 
 	mm_point(mm);
-	if (mm_random(&ask->cpu->rng, 65536) >= mm->config.ambush && !ask->reclaim)
+	if (mm_random(&ask->cpu->rng, 65536) >= mm->config.ambush && !reclaim)
 		return;
-	sim_self.walker = &ask->cpu->host;
-	if (ask->reclaim)
-		for (unsigned int i = 0; i < 4; i++)
-			(void)mm_do(mm, MM_OP_SWAP_OUT,
-				    mm_hva(mm, (uint32_t)mm_random(&ask->cpu->rng, mm->npages)),
-				    &ask->cpu->host, &ask->cpu->rng);
-	else
+	for (unsigned int i = 0; reclaim && i < 4; i++)
+		if (mm_do(mm, MM_OP_SWAP_OUT,
+			  mm_hva(mm, (uint32_t)mm_random(&ask->cpu->rng, mm->npages)),
+			  &ask->cpu->host, &ask->cpu->rng))
+			ask->reclaim = 2; /* there is some now */
+	if (!reclaim)
 		mm_random_op_at(mm, hva, &ask->cpu->host, &ask->cpu->rng);
-	sim_self.walker = walker;
 	mm_lock(mm);
-	count(mm, ask->reclaim ? MM_RECLAIM : MM_AMBUSH);
+	count(mm, reclaim ? MM_RECLAIM : MM_AMBUSH);
 	mm_unlock(mm);
 }
 
@@ -407,5 +407,5 @@ int mm_resolve(void *ctx, s2_hva_t hva, enum s2_access access, struct s2_page *a
 		mm_unlook(mm, frame);
 		mm_unlock(mm);
 	}
-	return ask.reclaim ? S2_EAGAIN : ret;
+	return ask.reclaim == 2 ? S2_EAGAIN : ret;
 }
