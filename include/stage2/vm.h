@@ -107,20 +107,27 @@ struct s2_host_change;
  */
 struct s2_vm {
 	struct s2_pt pt;
+
+	/* What every fault reads, and only a change of slots writes. */
+	uint64_t generation __attribute__((aligned(S2_CACHE_LINE))); /* of the slots */
 	uint32_t flags;
 	uint32_t nslots;
-	uint32_t slots_lock; /* owned by changes of slots, shared by s2_vm_host_*() */
-	uint32_t lists_lock; /* of changes and holds; innermost, for a few instructions */
-	uint64_t generation; /* of the slots */
 	struct s2_memslot *slots[S2_SLOT_HEIGHT];
 	struct s2_name *names; /* the same slots, by hva */
+
+	/* What invalidations write, and only faults that are sent away read. */
+	struct s2_inval_bucket inval_all __attribute__((aligned(S2_CACHE_LINE))); /* all count */
+	uint32_t slots_lock; /* owned by changes of slots, shared by s2_vm_host_*() */
+	uint32_t lists_lock; /* of changes and holds; innermost, for a few instructions */
 	struct s2_host_change *changes;
 	struct s2_hold *holds;
-	struct s2_inval_bucket inval_all;               /* every invalidation counts here ... */
-	struct s2_inval_bucket inval[S2_INVAL_BUCKETS]; /* ... and where it touches */
-	struct s2_range ranges[S2_INVAL_RANGES];        /* ... and what exactly is running */
-	uint64_t unranged; /* running invalidations that found no place in there */
-	uint64_t claimed;  /* claims in use */
+	uint64_t unranged; /* running invalidations that found no place in ranges */
+	struct s2_range ranges[S2_INVAL_RANGES]; /* what exactly is running */
+
+	/* Where each invalidation counts, by region. */
+	struct s2_inval_bucket inval[S2_INVAL_BUCKETS] __attribute__((aligned(S2_CACHE_LINE)));
+
+	uint64_t claimed __attribute__((aligned(S2_CACHE_LINE))); /* claims in use */
 	struct s2_claim claims[S2_CLAIMS];
 };
 

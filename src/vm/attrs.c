@@ -31,7 +31,7 @@ int s2_attrs_same(const struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa
 	uint64_t n = 0, pages = size >> vm->pt.page_shift;
 	const struct s2_memslot *slot;
 
-	if (size >> S2_REGION_SHIFT > 1)
+	if (s2_vm_spans_regions(size))
 		return 0; /* more than a section should look through */
 	s2_enter(walker);
 	slot = s2_slot_lookup(vm, gpa);

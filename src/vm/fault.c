@@ -279,6 +279,8 @@ static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walk
 	int ret = 0;
 
 	s2_vm_sample(vm, rq->gpa, closer ? closer->claim : NULL, &sample);
+	if (closer)
+		s2_vm_sample_all(vm, &sample);
 	if (S2_UNLIKELY(!find_slot(vm, walker, rq->gpa)))
 		return confirm(vm, walker, sample, NO_SLOT);
 	special.hva = walker->slot_hva + (rq->gpa - walker->slot_gpa);
@@ -297,6 +299,12 @@ static S2_ALWAYS_INLINE int fault_in_as(struct s2_vm *vm, struct s2_walker *walk
 
 	rq->level = block_level(vm, walker, rq, &page, closer ? closer->cap : pt->block_level);
 	size = 1ull << s2_pt_shift(pt, rq->level);
+	/* The line that every invalidation writes is left to those who need it. */
+	if (!closer && S2_UNLIKELY(s2_vm_spans_regions(size))) {
+		struct closer large = { pt->block_level, NULL };
+
+		return again(vm, walker, fault, rq, &large);
+	}
 	map.gpa = rq->gpa & ~(size - 1);
 	map.hpa = page.hpa.hpa & ~(size - 1);
 	map.attr.prot = mapping_prot(vm, page.prot & ~special.deny, rq->access);

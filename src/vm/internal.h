@@ -44,7 +44,7 @@ static inline void s2_trace(const struct s2_vm *vm, enum s2_trace_kind kind, uns
 struct s2_sample {
 	const struct s2_inval_bucket *bucket; /* of the region */
 	uint64_t sequence;
-	uint64_t sequence_all;
+	uint64_t sequence_all;        /* only by s2_vm_sample_all() */
 	const struct s2_claim *claim; /* precise: instead of all that */
 };
 
@@ -58,8 +58,18 @@ static S2_ALWAYS_INLINE void s2_vm_sample(const struct s2_vm *vm, uint64_t gpa,
 {
 	sample->bucket = &vm->inval[s2_bucket_of(gpa)];
 	sample->sequence = s2_load_acquire(&sample->bucket->sequence);
-	sample->sequence_all = s2_load_acquire(&vm->inval_all.sequence);
 	sample->claim = claim;
+}
+
+/* For a leaf that has no region's counters to itself. As early as the sample itself. */
+static S2_ALWAYS_INLINE void s2_vm_sample_all(const struct s2_vm *vm, struct s2_sample *sample)
+{
+	sample->sequence_all = s2_load_acquire(&vm->inval_all.sequence);
+}
+
+static S2_ALWAYS_INLINE int s2_vm_spans_regions(uint64_t size)
+{
+	return size >> S2_REGION_SHIFT > 1;
 }
 
 /*
@@ -81,7 +91,7 @@ static S2_ALWAYS_INLINE int s2_vm_sample_valid(const struct s2_vm *vm, uint64_t 
 
 	if (S2_UNLIKELY(sample->claim != NULL))
 		return s2_vm_claim_valid(vm, sample->claim);
-	if (S2_UNLIKELY(size >> S2_REGION_SHIFT > 1)) {
+	if (S2_UNLIKELY(s2_vm_spans_regions(size))) {
 		bucket = &vm->inval_all;
 		sequence = sample->sequence_all;
 	}
