@@ -84,8 +84,9 @@ static uint64_t hcr_value(void)
 		hcr |= HCR_ENSCXT;
 	if (id_field(id_read(ID_AA64MMFR2), ID_AA64MMFR2_FWB))
 		hcr |= HCR_FWB;
+	/* When the guest sleeps, and when it changes tasks, it is time to look at its memory. */
 	if (hyp_guest.tail)
-		hcr |= HCR_TWI; /* while the guest sleeps, its memory is looked at */
+		hcr |= HCR_TWI | HCR_TVM;
 	return hcr;
 }
 

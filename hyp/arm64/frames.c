@@ -2,7 +2,8 @@
 /*
  * Where the pages of the guest are, for reclaim.c: a word a page, the frames, the store.
  *
- * Frames are the guest's own RAM; at the start each page is in the one at its address. One that is
+ * Frames are the guest's own RAM, where at the start each page is in the one at its address, and a
+ * few spare ones behind it. One that is
  * taken is overwritten with a poison at once and put at the end of a ring; the longest free one is
  * used next, and must still have all its poison: somebody's stale translation would have changed
  * it. So both directions are caught: a stale read makes the guest's checksums wrong, a stale
@@ -11,8 +12,8 @@
  * The store is memory behind the guest's, a slot a page. Contents are inverted there: a slot that
  * was mapped by mistake would be no use to anybody.
  *
- * There are as many frames as pages, so one is free for each page that is out, a zero, or shows
- * another's frame; less those that somebody is just filling. Who finds none says "not now".
+ * There are more frames than pages, so one is free for each page that is out or shows another's
+ * frame; less those that somebody is just filling. Who finds none says "not now".
  *
  * Concurrency: a word changes by compare-and-swap to BUSY and is then its claimer's until he
  * stores the next one. `lock` covers the ring and the free slots and nothing is called under it.
@@ -20,6 +21,7 @@
 #include <string.h>
 
 #include "reclaim.h"
+#include "sysreg.h"
 #include "tracing.h"
 
 #define POISON 0xbad0add0bad0add0ull
@@ -52,18 +54,23 @@ static void *cut(uint64_t *at, uint64_t size)
 void frames_start(const struct hyp_guest *guest)
 {
 	struct frames *f = &hyp_frames;
-	uint64_t at = guest->ram_base + guest->ram_size, end = at + guest->tail;
-	uint64_t n = guest->ram_size / FRAME_SIZE_4K;
+	uint64_t end = guest->ram_base + guest->ram_size + guest->tail;
+	uint64_t n = guest->ram_size / FRAME_SIZE_4K, frames = n + HYP_SPARE_FRAMES, at;
 
+	if (id_field(id_read(ID_AA64PFR1), ID_AA64PFR1_MTE) >= 2)
+		hyp_end(HYP_END_ERROR, "stage2.reclaim, .merge: a page's allocation tags (MTE) "
+				       "would not move with it");
 	f->base = guest->ram_base;
 	f->npages = n;
+	f->nframes = frames;
+	at = f->base + frames * FRAME_SIZE_4K;
 	f->limit = n * guest->reclaim / 100;
 	f->nslots = (uint32_t)f->limit;
 	for (f->tablemask = 1; f->tablemask < n / 2; f->tablemask *= 2)
 		;
 	f->words = cut(&at, n * sizeof(*f->words));
-	f->shares = cut(&at, n * sizeof(*f->shares));
-	f->ring = cut(&at, n * sizeof(*f->ring));
+	f->shares = cut(&at, frames * sizeof(*f->shares));
+	f->ring = cut(&at, frames * sizeof(*f->ring));
 	f->slots = cut(&at, f->limit * sizeof(*f->slots));
 	f->age = cut(&at, n);
 	f->regions = cut(&at, n / 512 + 1);
@@ -74,6 +81,8 @@ void frames_start(const struct hyp_guest *guest)
 	if (f->store + f->limit * FRAME_SIZE_4K > end)
 		hyp_end(HYP_END_ERROR, "hyp_tail_size() is too small for %llu pages",
 			(unsigned long long)n);
+	for (uint64_t i = n; i < frames; i++)
+		frames_free(frames_gpa(i));
 }
 
 /* No block may be there from now on: said before the page can change. */
@@ -120,7 +129,7 @@ uint64_t frames_alloc(void)
 
 	lock();
 	if (f->ring_head != f->ring_tail)
-		frame = frames_gpa(f->ring[f->ring_tail++ % f->npages]);
+		frame = frames_gpa(f->ring[f->ring_tail++ % f->nframes]);
 	unlock();
 	if (!frame)
 		return 0;
@@ -138,7 +147,7 @@ void frames_free(uint64_t frame)
 	tracing_take((void *)frame, FRAME_SIZE_4K);
 	fill(frame, poison(frame));
 	lock();
-	f->ring[f->ring_head++ % f->npages] = (uint32_t)((frame - f->base) / FRAME_SIZE_4K);
+	f->ring[f->ring_head++ % f->nframes] = (uint32_t)((frame - f->base) / FRAME_SIZE_4K);
 	unlock();
 }
 
@@ -191,13 +200,16 @@ int frames_equal(uint64_t a, uint64_t b)
 	return 1;
 }
 
-/* The guest may be writing there: then it is a hash of nothing in particular. */
+/*
+ * Of every eighth word: who finds an equal hash compares. The guest may be writing there: then it
+ * is a hash of nothing in particular.
+ */
 uint64_t frames_hash(uint64_t frame)
 {
 	const volatile uint64_t *word = (const volatile uint64_t *)frame;
 	uint64_t hash = 0;
 
-	for (unsigned int i = 0; i < WORDS; i++) {
+	for (unsigned int i = 0; i < WORDS; i += 8) {
 		hash = (hash ^ word[i]) * MIX;
 		hash ^= hash >> 29;
 	}

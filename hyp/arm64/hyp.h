@@ -70,7 +70,7 @@ struct hyp_guest {
 	uint64_t ram_size;
 	uint64_t reserve;
 	uint64_t uart;    /* 0: none known */
-	uint64_t tail;    /* bytes behind the guest's RAM: tables and store of reclaim.c */
+	uint64_t tail;    /* bytes behind the guest's RAM, for reclaim.c; 0: no such host */
 	uint32_t test;    /* stage2.test was given */
 	uint32_t reclaim; /* percent of the guest's pages that may be out */
 	uint32_t merge;   /* stage2.merge was given */

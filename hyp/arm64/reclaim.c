@@ -6,13 +6,16 @@
  * A page that was not is offered to be merged with an equal one, and after a second such pass it
  * goes to the store. Of those that were young some are moved to another frame: whoever moves
  * memory does not ask whether it is in use; and the faults that this causes are what the scanner
- * lives on, for it has no interrupt of its own. It runs at the end of exits, and while the guest
- * sleeps; a pass takes PASS_MS at least, and steps take one fifth of the time at most.
+ * lives on, for it has no interrupt of its own. It runs at the end of exits: faults, changes of
+ * the guest's translation (trapped for it: a guest that changes tasks does that), and while the
+ * guest sleeps. A pass takes PASS_MS at least, and steps a fifth of the time if each
+ * takes less than half a millisecond.
  *
  * Every change of a page goes the same way:
  *	claim its word (BUSY) -> s2_vm_invalidate_begin() -> copy, poison -> the new word -> end
- * and reclaim_resolve() answers from the word: "not now" while it is busy. Nobody ever waits for a
- * word or holds a lock across begin, so begin may wait for whom it likes.
+ * and reclaim_resolve() answers from the word: "not now" if it stays busy for more than a moment.
+ * Nobody holds a lock across begin, and who looks at a busy word is in no section, so begin may
+ * wait for whom it likes.
  *
  * A frame that several pages show is read-only: shares > 0. It rises from 0 only while its one page
  * is claimed and its right to write is taken away, so a right that resolve() gave before is gone;
@@ -20,6 +23,9 @@
  *
  * Concurrency: one CPU scans at a time. resolve() and reclaim_turn() run on any CPU. Ages are
  * written by both without care: it is only an age.
+ *
+ * Does not write anything to where it would survive the run, and does not compress: it is a host
+ * for the engine's sake.
  */
 #include "count.h"
 #include "reclaim.h"
@@ -28,11 +34,13 @@
 #include "tracing.h"
 
 #define WINDOW     64u /* pages: the bits of a word */
-#define PASS_MS    50
-#define PAUSE      4  /* times as long as a step took */
-#define OLD        2  /* passes after which a page is taken */
-#define MOVE_EVERY 8  /* of the young pages; a prime number of windows would do as well */
-#define IDLE_STEPS 64 /* while the guest sleeps, before it is looked at again */
+#define PASS_MS    25
+#define PAUSE      4    /* times as long as a step took ... */
+#define PAUSE_MS   2    /* ... but not longer than this */
+#define OLD        2    /* passes after which a page is taken */
+#define MOVE_EVERY 8    /* young pages one is moved */
+#define PATIENCE   1000 /* looks at a busy page */
+#define IDLE_STEPS 64   /* while the guest sleeps, before it is looked at again */
 #define BLOCK      (512 * FRAME_SIZE_4K)
 
 static struct {
@@ -112,6 +120,18 @@ static int resolve_block(uint64_t n, struct s2_page *page)
 	return 1;
 }
 
+/* For a moment, rather than to let the guest fault again and again: nobody depends on us. */
+static uint64_t wait_for(uint64_t n)
+{
+	uint64_t word = WHERE_BUSY;
+
+	for (unsigned int i = 0; i < PATIENCE && word == WHERE_BUSY; i++) {
+		__asm__ volatile("yield");
+		word = frames_word(n);
+	}
+	return word;
+}
+
 int reclaim_resolve(s2_hva_t hva, enum s2_access access, struct s2_page *page)
 {
 	uint64_t n = (hva.hva - hyp_frames.base) / FRAME_SIZE_4K, word, frame;
@@ -128,6 +148,8 @@ int reclaim_resolve(s2_hva_t hva, enum s2_access access, struct s2_page *page)
 		__atomic_compare_exchange_n(&hyp_frames.words[n], &word, frames_gpa(n) | WHERE_HERE,
 					    0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 		word = frames_word(n);
+	} else if (word == WHERE_BUSY) {
+		word = wait_for(n);
 	} else if ((word & WHERE_BITS) == WHERE_AWAY || (word & WHERE_BITS) == WHERE_ZERO) {
 		give_back(cpu, n, word);
 		word = frames_word(n);
@@ -350,7 +372,7 @@ static int next_window(uint64_t *n)
 	struct frames *f = &hyp_frames;
 
 	while (scan.next < f->npages) {
-		if (f->regions[scan.next / 512]) {
+		if (__atomic_load_n(&f->regions[scan.next / 512], __ATOMIC_RELAXED)) {
 			*n = scan.next;
 			scan.next += WINDOW;
 			return 1;
@@ -414,7 +436,7 @@ static int step(struct hyp_cpu *cpu)
 /* Up to `steps` steps, if it is time for them and nobody else is at it. */
 static int scan_on(struct hyp_cpu *cpu, unsigned int steps)
 {
-	uint64_t start = report_now(), now = start;
+	uint64_t start = report_now(), now, pause;
 	int did = 0;
 
 	if (start < __atomic_load_n(&scan.not_before, __ATOMIC_RELAXED) ||
@@ -430,7 +452,11 @@ static int scan_on(struct hyp_cpu *cpu, unsigned int steps)
 			break; /* the guest has something to do */
 	}
 	now = report_now();
-	__atomic_store_n(&scan.not_before, now + (now - start) * PAUSE, __ATOMIC_RELAXED);
+	/* A CPU that did not run for a while was not at it all that time. */
+	pause = (now - start) * PAUSE;
+	if (pause > hyp_report->timer_hz * PAUSE_MS / 1000)
+		pause = hyp_report->timer_hz * PAUSE_MS / 1000;
+	__atomic_store_n(&scan.not_before, now + pause, __ATOMIC_RELAXED);
 	__atomic_store_n(&scan.lock, 0, __ATOMIC_RELEASE);
 	return did;
 }

@@ -28,8 +28,9 @@ enum region_flag {
 };
 
 struct frames {
-	uint64_t base;    /* of the guest's RAM, and of its frames */
-	uint64_t npages;  /* of either */
+	uint64_t base; /* of the guest's RAM, and of its frames */
+	uint64_t npages;
+	uint64_t nframes; /* the spare ones last */
 	uint64_t *words;  /* of each page: where it is */
 	uint32_t *shares; /* of each frame: how many pages show it beyond the first */
 	uint8_t *age;     /* of each page: passes of the scanner since it was young */

@@ -51,15 +51,20 @@ static inline uint64_t hyp_reserve_size(uint64_t ram_size)
 	return (0x1000000 + ram_size / 256 + align - 1) / align * align;
 }
 
+/* To move pages into, beyond those that the guest has given up. */
+#define HYP_SPARE_FRAMES 512
+
 /*
  * What `rest` bytes behind the reserve lose at their end: of G percent the store needs
  * G / (100 + G), and the tables less than 64 bytes a page.
  */
 static inline uint64_t hyp_tail_size(uint64_t rest, unsigned int percent)
 {
-	uint64_t align = 0x200000, need = rest / (100 + percent) * percent + rest / 64;
+	uint64_t align = 0x200000;
+	uint64_t need = rest / (100 + percent) * percent;
 
-	/* What remains is whole blocks. */
+	need += rest / 64 + HYP_SPARE_FRAMES * 4096ull;
+	/* What remains for the guest is whole blocks. */
 	return need < rest ? rest - (rest - need) / align * align : rest;
 }
 

@@ -75,6 +75,7 @@ static inline unsigned int id_field(uint64_t value, unsigned int shift)
 #define HCR_TWI    (1ull << 13)
 #define HCR_TSC    (1ull << 19)
 #define HCR_TIDCP  (1ull << 20)
+#define HCR_TVM    (1ull << 26)
 #define HCR_RW     (1ull << 31)
 #define HCR_APK    (1ull << 40)
 #define HCR_API    (1ull << 41)
@@ -155,5 +156,12 @@ static inline unsigned int id_field(uint64_t value, unsigned int shift)
 #define FSC_EXTERNAL     0x10
 #define FSC_EXT_WALK     0x14 /* + level of the guest's table */
 #define FSC_TLB_CONFLICT 0x30
+
+/* ISS of a trapped MSR or MRS: its encoding Sop0_op1_Ccrn_Ccrm_op2, register, direction. */
+#define ESR_SYS(op0, op1, crn, crm, op2) \
+	((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+#define ESR_SYS_MASK    ESR_SYS(3u, 7u, 15u, 15u, 7u)
+#define ESR_SYS_RT(esr) ((unsigned int)((esr) >> 5) & 31)
+#define ESR_SYS_READ    (1ull << 0)
 
 #endif

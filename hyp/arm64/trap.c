@@ -134,27 +134,97 @@ static int engine_fault(struct hyp_cpu *cpu, const struct s2_fault *fault)
 	return s2_fault(cpu->vm, cpu->walker, fault, &cpu->exit);
 }
 
-/* The page that was to be found has no translation any more. */
+/*
+ * The page that was to be found has no translation any more; or its walk met a table of the guest's
+ * that is old or gone at stage 2, while the access itself went by an entry of the TLB. Without that
+ * entry the guest will fault on its table.
+ */
 static __attribute__((noinline)) void abort_vanished(struct hyp_cpu *cpu)
 {
+	insn_tlbi_vmalle1(INSN_LOCAL);
+	insn_dsb(INSN_NSH);
+	insn_isb();
 	report_count(&cpu->percpu->counts.vanished, 1);
 	watch(cpu, sysreg_read(far_el2), REPEAT_SERVED);
 }
 
-/* What comes to EL2 beside aborts and calls. */
-static __attribute__((noinline)) void trapped(struct hyp_cpu *cpu)
+/* What comes to EL2 beside aborts and calls. Returns whether trap_emulate() is to carry it out. */
+static __attribute__((noinline)) int trapped(struct hyp_cpu *cpu)
 {
 	uint64_t esr = sysreg_read(esr_el2);
 
 	report_count(&cpu->percpu->counts.sysreg_traps, 1);
+	if (hyp_guest.tail && ESR_EC(esr) == EC_SYSREG)
+		return 1;
 	if (ESR_EC(esr) == EC_WFX) {
 		watch_reset(cpu);
 		reclaim_idle(cpu, esr);
 		inject_skip();
-		return;
+		return 0;
 	}
 	watch(cpu, 0, REPEAT_ABORT);
 	inject_undefined(esr);
+	return 0;
+}
+
+/* Carries out the write to a register of those that HCR_EL2.TVM traps. Returns 0 for others. */
+static int translation_register(uint64_t esr, uint64_t value)
+{
+	if (esr & ESR_SYS_READ)
+		return 0;
+	switch (esr & ESR_SYS_MASK) {
+	case ESR_SYS(3, 0, 1, 0, 0):
+		sysreg_write(sctlr_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 2, 0, 0):
+		sysreg_write(ttbr0_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 2, 0, 1):
+		sysreg_write(ttbr1_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 2, 0, 2):
+		sysreg_write(tcr_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 5, 1, 0):
+		sysreg_write(afsr0_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 5, 1, 1):
+		sysreg_write(afsr1_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 5, 2, 0):
+		sysreg_write(esr_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 6, 0, 0):
+		sysreg_write(far_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 10, 2, 0):
+		sysreg_write(mair_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 10, 3, 0):
+		sysreg_write(amair_el1, value);
+		return 1;
+	case ESR_SYS(3, 0, 13, 0, 1):
+		sysreg_write(contextidr_el1, value);
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* A trapped register that is the guest's to write; the exit is what was wanted of it. */
+static void emulate_register(struct hyp_cpu *cpu)
+{
+	uint64_t esr = sysreg_read(esr_el2);
+	unsigned int rt = ESR_SYS_RT(esr);
+
+	if (!translation_register(esr, rt == 31 ? 0 : cpu_frame(cpu)->x[rt])) {
+		watch(cpu, 0, REPEAT_ABORT);
+		inject_undefined(esr);
+		return;
+	}
+	watch_reset(cpu);
+	inject_skip();
+	reclaim_turn(cpu);
 }
 
 /* No fault of stage 2. */
@@ -164,7 +234,7 @@ static __attribute__((noinline)) void abort_other(struct hyp_cpu *cpu)
 	uint64_t far = sysreg_read(far_el2);
 
 	if ((ESR_EC(esr) & ~4u) != EC_INSN_LOWER) { /* EC_DATA_LOWER */
-		trapped(cpu);
+		(void)trapped(cpu);
 		return;
 	}
 	if (ESR_FSC(esr) == FSC_TLB_CONFLICT) {
@@ -240,6 +310,11 @@ void trap_emulate(void)
 	struct s2_arm64_mmio mmio;
 	struct s2_fault fault;
 
+	if (ESR_EC(sysreg_read(esr_el2)) == EC_SYSREG) {
+		emulate_register(cpu);
+		tracing_run();
+		return;
+	}
 	/* It has been decoded before, so it can be. */
 	if (!s2_arm64_decode_abort(sysreg_read(esr_el2), exit->gpa.gpa >> 8, sysreg_read(far_el2),
 				   &fault, &mmio) &&
@@ -271,20 +346,20 @@ static void hypercall(struct hyp_cpu *cpu)
 	report_count(psci_call(cpu, frame) ? &counts->psci_calls : &counts->hypercalls, 1);
 }
 
-/* All exits but aborts. */
-static void call(struct hyp_cpu *cpu, uint64_t esr)
+/* All exits but aborts. Returns what trap() is to return. */
+static int call(struct hyp_cpu *cpu, uint64_t esr)
 {
 	switch (ESR_EC(esr)) {
 	case EC_SMC64:
 		/* Trapped, not executed: the guest stands before it. */
 		inject_skip();
 		hypercall(cpu);
-		break;
+		return 0;
 	case EC_HVC64:
 		hypercall(cpu);
-		break;
+		return 0;
 	default:
-		trapped(cpu);
+		return trapped(cpu);
 	}
 }
 
@@ -305,7 +380,7 @@ int trap(void)
 	if (ESR_EC(esr) >= EC_INSN_LOWER)
 		emulate = abort_lower(cpu, esr);
 	else
-		call(cpu, esr);
+		emulate = call(cpu, esr);
 	if (!emulate)
 		tracing_run();
 	return emulate;

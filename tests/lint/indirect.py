@@ -44,7 +44,8 @@ ALLOWED = {
         's2_exclusive_yield': PORT, 's2_limbo_free': OPS, 'drain': OPS,
     },
     'src/vm/invalidate.c': {
-        's2_vm_invalidate_begin': OPS, 'piece_take': OPS, 'change_take': OPS,
+        's2_vm_invalidate_begin': PORT + ', and ' + OPS, 's2_vm_invalidate_end': PORT,
+        'piece_take': OPS, 'change_take': OPS,
         's2_vm_host_begin': PORT + ', and ' + OPS, 's2_vm_host_end': PORT, 's2_lock': PORT,
         's2_lock_shared': PORT, 'change_link': PORT, 'change_unlink': PORT,
     },
@@ -58,7 +59,7 @@ ALLOWED = {
     'src/vm/attrs.c': {'s2_vm_set_attrs': PORT, 's2_lock': PORT},
     'src/vm/fault.c': {
         'fault_in': PORT + ', and ' + OPS, 'insert_slow': OPS,
-        'fault_in_closer': PORT + ', and ' + OPS,
+        'fault_in_closer': PORT + ', and ' + OPS, 'describe_exit': PORT, 'retry': PORT,
         's2_fault': PORT + ', and ' + OPS, 's2_vm_prefault': PORT + ', and ' + OPS,
         'make_young': OPS,
     },
