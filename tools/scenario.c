@@ -22,10 +22,9 @@
 #include "scenario.h"
 #include "scenario_command.h"
 
-#define SUFFIX  ".scenario"
-#define MAX     (256u << 10) /* bytes of a file */
-#define COLUMNS 100
-#define RESULT  (COLUMNS - SCN_RESULTS)
+#define SUFFIX ".scenario"
+#define MAX    (256u << 10) /* bytes of a file */
+#define RESULT (SCN_COLUMNS - SCN_RESULTS)
 
 static const char help_text[] =
 	"Usage: stage2 scenario [--json] FILE|NAME...\n"
@@ -37,7 +36,7 @@ static const char help_text[] =
 	"A file says what must happen.\n"
 	"\n"
 	"  --list             the scenarios that came with stage2, by NAME\n"
-	"  --forms            all that a line of a scenario can be\n"
+	"  --forms            all that a line of a scenario can be, and its words in capitals\n"
 	"  --json             one JSON object a line: what is shown, then a summary of each file\n"
 	"\n"
 	"How to read it: beside each step stands what came of it. `L2 > L1 > L0 page 0x80000000 "
@@ -47,6 +46,13 @@ static const char help_text[] =
 	"one is a page, a block, or nothing. What a step is interrupted by is indented below it, "
 	"and\n"
 	"after `...` it goes on. BROKEN is a rule that was broken, in the checker's words.\n"
+	"  gpa                an address as the guest sees it: stage-2 tables lead from it to an "
+	"hpa\n"
+	"  hpa                an address of the machine's memory or of a device\n"
+	"  hva                an address as the VMM sees it: a slot says which gpa lie where\n"
+	"  L0, L1, L2         the Arm manual's level 3, 2 and 1: it counts from the root\n"
+	"  old entries may be in TLBs\n"
+	"                     entries that are gone, of which a CPU may still use a copy\n"
 	"\n"
 	"Exit status: 0 all happens as the file says; 1 it does not; 2 bad input.\n"
 	"\n"
@@ -56,8 +62,8 @@ static const char help_text[] =
 
 /* Printing */
 
-static const char *const kinds[SCN_PRINTS] = { "title", "part",   "say",       "step",
-					       "point", "result", "violation", "failed" };
+static const char *const kinds[SCN_PRINTS] = { "title",  "part",      "say",    "step",    "point",
+					       "result", "violation", "failed", "expected" };
 
 static void print_json(const struct scn_out *out, enum scn_print kind, const char *text,
 		       const char *more)
@@ -76,7 +82,7 @@ static void print_json(const struct scn_out *out, enum scn_print kind, const cha
 static void flow(const char *text, unsigned int at, unsigned int margin)
 {
 	while (*text) {
-		size_t room = COLUMNS - at, length = strlen(text);
+		size_t room = SCN_COLUMNS - at, length = strlen(text);
 
 		if (length > room) {
 			for (length = room; length > room / 2 && text[length] != ' '; length--)
@@ -164,6 +170,8 @@ void scn_print(struct scn_out *out, enum scn_print kind, const char *more, const
 	va_end(args);
 	if (out->quiet && kind != SCN_PRINT_VIOLATION && kind != SCN_PRINT_FAILED)
 		return;
+	if (kind == SCN_PRINT_EXPECTED && !out->json)
+		return;
 	out->violations += kind == SCN_PRINT_VIOLATION;
 	out->failed += kind == SCN_PRINT_FAILED;
 	if (out->json)
@@ -187,10 +195,11 @@ static void summary(const struct scn_out *out, const char *title)
 		putchar('\n');
 		return;
 	}
-	printf("\n%s%s%s: %u expectations, %u broken rule%s\n",
+	printf("\n%s%s%s: %u expectation%s, %u broken rule%s\n",
 	       out->colour ? (out->failed ? "\033[1;31m" : "\033[1;32m") : "",
 	       out->failed ? "Not as it says" : "All as it says", out->colour ? "\033[0m" : "",
-	       out->expected, out->violations, out->violations == 1 ? "" : "s");
+	       out->expected, scn_plural(out->expected, "", "s"), out->violations,
+	       scn_plural(out->violations, "", "s"));
 }
 
 /* Files */
@@ -325,12 +334,7 @@ static int list(void)
 
 static int forms(void)
 {
-	for (unsigned int i = 0; i < SCN_VERBS; i++) {
-		puts(scn_form[i].pattern);
-		for (unsigned int point = 0; point < SCN_POINTS; point++)
-			if (scn_form[i].points >> point & 1)
-				printf("    %s:\n", scn_point_name[point]);
-	}
+	scn_print_forms();
 	return SCN_AS_SAID;
 }
 
@@ -360,9 +364,11 @@ int scenario_main(int argc, char **argv)
 			out.json = 1;
 			break;
 		case 'l':
-			return list();
 		case 'f':
-			return forms();
+			if (argc > 2)
+				return complain("%s stands alone: nothing else is on its line",
+						option == 'l' ? "--list" : "--forms");
+			return option == 'l' ? list() : forms();
 		default:
 			return complain("try `stage2 scenario --help`");
 		}

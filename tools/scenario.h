@@ -120,7 +120,11 @@ struct scn_file {
 int scn_parse(const char *name, struct scn_file *file);
 void scn_free(struct scn_file *file);
 
+/* scenario_forms.c: prints all forms, and what their words in capitals stand for. */
+void scn_print_forms(void);
+
 /* scenario.c: what is printed */
+#define SCN_COLUMNS 100
 #define SCN_RESULTS 60 /* columns for what came of a step */
 enum scn_print {
 	SCN_PRINT_TITLE,
@@ -131,6 +135,7 @@ enum scn_print {
 	SCN_PRINT_RESULT,    /* more of what came of it */
 	SCN_PRINT_VIOLATION, /* a rule was broken: said in red */
 	SCN_PRINT_FAILED,    /* the scenario says otherwise */
+	SCN_PRINT_EXPECTED, /* it is as the scenario says: for programs, people see it at the end */
 	SCN_PRINTS
 };
 
@@ -236,6 +241,11 @@ uint64_t scn_leaf(unsigned int level, uint64_t hpa, unsigned int prot);
 const char *scn_path(struct scn_world *world, uint64_t gpa);
 /* Old entries that some CPU may still have. */
 uint64_t scn_stale(struct scn_world *world);
+/* The word that fits this number: `1 entry`, `2 entries`. */
+static inline const char *scn_plural(uint64_t n, const char *one, const char *more)
+{
+	return n == 1 ? one : more;
+}
 /* "4K", in one of a few buffers. */
 const char *scn_size(uint64_t bytes);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What a scenario expects, compared with what happened. An expectation that is met says nothing;
+ * What a scenario expects, compared with what happened. An expectation that is met says nothing to
+ * people, and is an object of its own in JSON;
  * one that is not says what is there instead, and the scenario fails.
  */
 #include <stdarg.h>
@@ -18,8 +19,10 @@ judge(struct scn_world *world, const struct scn_step *step, int met, const char 
 	va_list args;
 
 	world->out->expected++;
-	if (met)
+	if (met) {
+		scn_print(world->out, SCN_PRINT_EXPECTED, NULL, "%s", step->text);
 		return;
+	}
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -93,8 +96,8 @@ static void expect_count(struct scn_world *world, const struct scn_step *step)
 		count = stats.fault_retry;
 		break;
 	}
-	judge(world, step, count == step->arg[0].number, "there were %llu",
-	      (unsigned long long)count);
+	judge(world, step, count == step->arg[0].number, "there %s %llu",
+	      scn_plural(count, "was", "were"), (unsigned long long)count);
 }
 
 static void expect_violation(struct scn_world *world, const struct scn_step *step)
@@ -108,7 +111,9 @@ void scn_unexpected(struct scn_world *world)
 {
 	if (world->violation[0])
 		scn_print(world->out, SCN_PRINT_FAILED, NULL,
-			  "nothing here expects that %s is broken", world->violation);
+			  "nothing here expects that %s is broken: if it should be, say 'expect "
+			  "violation %s' on the very next line",
+			  world->violation, world->violation);
 	world->violation[0] = '\0';
 }
 
@@ -141,8 +146,8 @@ void scn_expect(struct scn_world *world, const struct scn_step *step)
 		break;
 	case SCN_EXPECT_STALE:
 		stale = scn_stale(world);
-		judge(world, step, stale == arg[0].number, "there are %llu",
-		      (unsigned long long)stale);
+		judge(world, step, stale == arg[0].number, "there %s %llu",
+		      scn_plural(stale, "is", "are"), (unsigned long long)stale);
 		break;
 	case SCN_EXPECT_PROGRESS:
 		judge(world, step,

@@ -65,15 +65,16 @@ const struct scn_form scn_form[SCN_VERBS] = {
 	[SCN_EXPECT_VIOLATION] = { "expect violation RULE", 0 },
 };
 
-/* "0x1000", "512", "2M". Returns 0: it is none. */
+/* "0x1000", "512", "2M": decimal (010 is ten), or hexadecimal. Returns 0: it is none. */
 static int to_number(const char *word, uint64_t *number)
 {
 	static const char units[] = "KMG";
+	int hex = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
 	const char *unit;
 	char *end;
 
 	errno = 0;
-	*number = strtoull(word, &end, 0);
+	*number = strtoull(word, &end, hex ? 16 : 10);
 	unit = *end ? strchr(units, *end) : NULL;
 	if (unit) {
 		unsigned int shift = 10 * (unsigned int)(unit - units + 1);
@@ -286,6 +287,23 @@ static struct match match_form(const struct scn_line *line, const struct scn_sco
 	return m;
 }
 
+static const char *all_tlbi_name(unsigned int n)
+{
+	return s2c_tlbi_name(S2C_VMALLE1 + n);
+}
+
+/* Does a block's line begin with this word? Its colon is missing then. */
+static int begins_block(const char *word)
+{
+	for (unsigned int i = 0; i < SCN_POINTS; i++) {
+		size_t length = strcspn(scn_point_name[i], " ");
+
+		if (strlen(word) == length && !strncmp(word, scn_point_name[i], length))
+			return 1;
+	}
+	return 0;
+}
+
 /* Says what is wrong with a line that no form matches. */
 static void explain(const struct scn_line *line, const struct match *best, char *why, size_t n)
 {
@@ -293,7 +311,12 @@ static void explain(const struct scn_line *line, const struct match *best, char 
 	const char *word = best->words < line->nwords ? line->word[best->words] : NULL;
 	const char *before = best->words ? line->word[best->words - 1] : "";
 
-	if (!best->words)
+	if (!best->words && begins_block(word))
+		snprintf(why, n,
+			 "the line of a block ends with a colon: '%s:', '%s:', '%s:' or '%s:'",
+			 scn_point_name[0], scn_point_name[1], scn_point_name[2],
+			 scn_point_name[3]);
+	else if (!best->words)
 		snprintf(why, n,
 			 "no line begins with '%s': `stage2 scenario --forms` shows all that can "
 			 "stand here",
@@ -308,6 +331,43 @@ static void explain(const struct scn_line *line, const struct match *best, char 
 	else
 		snprintf(why, n, "'%s' should be %.*s. The form is: %s", word,
 			 (int)strcspn(best->rest, " "), best->rest, form);
+}
+
+/* Prints the names that this function gives, in lines that begin below the first. */
+static void print_names(const char *kind, const char *what, const char *(*name)(unsigned int),
+			unsigned int n)
+{
+	unsigned int column = (unsigned int)printf("%-8s %s:", kind, what);
+
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int length = (unsigned int)strlen(name(i));
+
+		if (column + 1 + length > SCN_COLUMNS)
+			column = (unsigned int)printf("\n%8s", "") - 1;
+		column += (unsigned int)printf(" %s", name(i));
+	}
+	putchar('\n');
+}
+
+void scn_print_forms(void)
+{
+	for (unsigned int i = 0; i < SCN_VERBS; i++) {
+		puts(scn_form[i].pattern);
+		for (unsigned int point = 0; point < SCN_POINTS; point++)
+			if (scn_form[i].points >> point & 1)
+				printf("    %s:\n", scn_point_name[point]);
+	}
+	printf("\nRIGHTS   three letters for read, write, execute, or - in their place: rwx, rw-, "
+	       "r-x, r--\n");
+	print_names("TLBI", "of one ADDRESS (le1 drops leaves alone; is and os act on all CPUs)",
+		    s2c_tlbi_name, S2C_RIPAS2E1);
+	print_names("TLBI", "without ADDRESS", all_tlbi_name, S2C_TLBI_OTHER - S2C_VMALLE1);
+	print_names("DOMAIN", "of a barrier (dsb ish completes a tlbi)", s2c_barrier_name,
+		    S2C_BARRIERS);
+	printf("RULE     of the checker, as `stage2 check --rules` explains them; "
+	       "or " SCN_USE_AFTER_FREE "\n");
+	print_names("ERROR", "of the engine, as stage2/types.h explains them", error_name,
+		    1 - S2_EPENDING);
 }
 
 int scn_read_line(const struct scn_line *line, const struct scn_scope *scope, struct scn_step *step,

@@ -13,10 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../check/stream.h"
 #include "run.h"
 #include "scenario_parse.h"
 
 #define UNKNOWN (~0u)
+
+/* Kinds of steps, as a mask: accesses, what has progress, what may clean caches, what may fail. */
+#define STEP(verb) (1ull << (verb))
+#define ACCESSES   STEP(SCN_VCPU)
+#define PROGRESSES \
+	(STEP(SCN_PREFAULT) | STEP(SCN_PT_PROTECT) | STEP(SCN_PT_SPLIT) | STEP(SCN_PT_MAP))
+#define CLEANS                                                                 \
+	(ACCESSES | PROGRESSES | STEP(SCN_HOST_UNMAPS) | STEP(SCN_HOST_MAPS) | \
+	 STEP(SCN_HOST_MOVES) | STEP(SCN_USE))
+#define FAILS (CLEANS | STEP(SCN_SLOT) | STEP(SCN_HOLD) | STEP(SCN_DONE) | STEP(SCN_POINTER))
 
 struct level {
 	unsigned int indent; /* or UNKNOWN: the first line says it */
@@ -24,6 +35,8 @@ struct level {
 	unsigned int opened; /* ... and line */
 	struct scn_step **tail;
 	struct scn_step *last;
+	uint64_t seen;  /* kinds of steps so far, here and not in blocks below */
+	uint64_t judge; /* the kind of the last one */
 };
 
 struct parser {
@@ -91,6 +104,60 @@ static int check_addresses(const struct parser *p, const struct scn_step *step)
 	return 0;
 }
 
+/*
+ * An expectation of what came of a step needs such a step above it, in the same block: else it
+ * would judge something that was before the part began, or nothing, and could not fail.
+ */
+static int check_expected(struct parser *p, const struct scn_step *step)
+{
+	struct level *level = &p->level[p->depth];
+
+	if (step->verb < SCN_EXPECT_EXIT && step->verb != SCN_SAY) {
+		level->judge = STEP(step->verb);
+		level->seen |= level->judge;
+	}
+	if (step->verb == SCN_EXPECT_EXIT && !(level->seen & ACCESSES))
+		return wrong(p, p->number,
+			     "no 'vcpu' step stands above this in its part or block: there is no "
+			     "exit to expect");
+	if (step->verb == SCN_EXPECT_PROGRESS && !(level->seen & PROGRESSES))
+		return wrong(p, p->number,
+			     "no 'prefault' or 'engine' step stands above this in its part or "
+			     "block: nothing has changed");
+	if (step->verb == SCN_EXPECT_ERROR && !(level->judge & FAILS))
+		return wrong(p, p->number,
+			     "this is about the step above it in its part or block, and there is "
+			     "none that could fail");
+	if (step->verb == SCN_EXPECT_CACHES && !(level->judge & CLEANS))
+		return wrong(p, p->number,
+			     "this is about the step above it in its part or block, and there is "
+			     "none that could clean caches");
+	return 0;
+}
+
+/* What the form of a TLBI cannot say: which of them have an address. */
+static int check_tlbi(const struct parser *p, const struct scn_step *step)
+{
+	unsigned int op = (unsigned int)step->arg[1].number;
+	const char *name = step->arg[1].word;
+	int has = step->nargs > 2, needs = trace_operand(op) == TRACE_OPERAND;
+
+	if (name[0] == 'r')
+		return wrong(p, p->number,
+			     "'%s' is of a range, for which there is no word here: '%s ADDRESS' is "
+			     "of one page, vmalls12e1is of all",
+			     name, name + 1);
+	if (needs && !has)
+		return wrong(p, p->number, "'%s' is of one address: which? '%s ADDRESS'", name,
+			     name);
+	if (has && !needs)
+		return wrong(p, p->number,
+			     "'%s' has no address, it is of the whole guest or more: ipas2e1is is "
+			     "of one",
+			     name);
+	return 0;
+}
+
 static int finish_step(struct parser *p, struct scn_step *step)
 {
 	const char *why = NULL;
@@ -106,6 +173,8 @@ static int finish_step(struct parser *p, struct scn_step *step)
 	if (step->verb == SCN_SLOT)
 		p->scope.in_guest |= 1u << step->arg[0].index;
 	p->expects += step->verb >= SCN_EXPECT_EXIT;
+	if (check_expected(p, step) || (step->verb == SCN_RAW_TLBI && check_tlbi(p, step)))
+		return SCN_BAD;
 	return check_addresses(p, step);
 }
 

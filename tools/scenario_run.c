@@ -196,10 +196,12 @@ static void host(struct scn_world *world, const struct scn_step *step)
 	else if (told == BY_HVA)
 		s2_vm_host_end(&world->vm, &change);
 	is = scn_path(world, gpa_of(world, arg));
-	if (strstr(is, "nothing") && strcmp(was, is))
+	if (strstr(is, "nothing") && strcmp(was, is)) {
 		came(world, "the guest loses %s", was);
-	else
-		came(world, "done%s; guest: %s", told ? "" : ", nobody was told", is);
+		return;
+	}
+	came(world, "done%s", told ? "" : ", nobody was told");
+	came_too(world, "guest: ", is);
 }
 
 static void slot(struct scn_world *world, const struct scn_step *step)
@@ -270,8 +272,14 @@ static void hold(struct scn_world *world, const struct scn_step *step)
 
 static void done(struct scn_world *world, const struct scn_step *step)
 {
-	if (world->hold[step->arg[0].index].in_use)
-		s2_hold_done(&world->hold[step->arg[0].index]);
+	struct s2_hold *hold = &world->hold[step->arg[0].index];
+
+	world->error = hold->in_use ? 0 : S2_EINVAL;
+	if (world->error) {
+		came(world, "refused: %s: it was not in use", s2_strerror(world->error));
+		return;
+	}
+	s2_hold_done(hold);
 	came(world, "the page may go");
 }
 
@@ -317,42 +325,55 @@ static void dereference(struct scn_world *world, const struct scn_step *step)
 
 /* What others do */
 
-/* What the model says of TLBs; nothing where it has just condemned them. */
-static void came_stale(struct scn_world *world, const char *path)
+/* What was done, and what the model says of TLBs then, unless it has just condemned them. */
+static void came_stale(struct scn_world *world, const char *what)
 {
 	uint64_t stale = scn_stale(world);
+	char count[32];
 
+	came(world, "%s", what);
 	if (world->sim.failures)
-		came(world, "%s", path);
-	else
-		came(world, "%s%s%llu old entries may be in TLBs", path, path[0] ? "; " : "",
-		     (unsigned long long)stale);
+		return;
+	snprintf(count, sizeof(count), "%llu old ", (unsigned long long)stale);
+	came_too(world, count, scn_plural(stale, "entry may be in TLBs", "entries may be in TLBs"));
 }
 
-static void raw(struct scn_world *world, const struct scn_step *step)
+/* A barrier or a TLBI. The count of old entries can fall at the barrier alone. */
+static void instruct(struct scn_world *world, const struct scn_step *step)
+{
+	unsigned int op = (unsigned int)step->arg[1].number;
+	uint64_t operand = step->nargs > 2 ? gpa_of(world, &step->arg[2]) >> 12 : 0;
+
+	if (step->verb == SCN_RAW_TLBI) {
+		scn_tell(world, S2C_TLBI, op, operand, 0);
+		came(world, "issued; complete at a DSB");
+	} else {
+		scn_tell(world, S2C_DSB, op, 0, 0);
+		came_stale(world, world->sim.failures ? "done" : "");
+	}
+}
+
+/* Writes an entry of this level, past the engine. */
+static void entry(struct scn_world *world, const struct scn_step *step)
 {
 	const struct scn_arg *arg = &step->arg[1];
-	unsigned int level = (unsigned int)step->arg[2].number;
-	uint64_t value = 0, operand = 0;
-	const char *path = "";
+	unsigned int level = (unsigned int)arg[1].number;
+	uint64_t gpa = gpa_of(world, arg), value = 0;
 
-	if (step->verb == SCN_RAW_DSB) {
-		scn_tell(world, S2C_DSB, (unsigned int)arg->number, 0, 0);
-	} else if (step->verb == SCN_RAW_TLBI) {
-		if (step->nargs > 2)
-			operand = gpa_of(world, &step->arg[2]) >> 12;
-		scn_tell(world, S2C_TLBI, (unsigned int)arg->number, operand, 0);
-	} else {
-		if (step->verb == SCN_RAW_MAKE)
-			value = scn_leaf(level, step->arg[3].number,
-					 (unsigned int)step->arg[4].number);
-		if (scn_write_entry(world, gpa_of(world, arg), level, value))
-			path = scn_path(world, gpa_of(world, arg));
-		else
-			scn_print(world->out, SCN_PRINT_FAILED, NULL,
-				  "'%s': there is no table for such an entry", step->text);
+	if (step->verb == SCN_RAW_MAKE)
+		value = scn_leaf(level, arg[2].number, (unsigned int)arg[3].number);
+	if (scn_write_entry(world, gpa, level, value)) {
+		came_stale(world, scn_path(world, gpa));
+		return;
 	}
-	came_stale(world, path);
+	came(world, "%s: not written", scn_path(world, gpa));
+	flush(world);
+	scn_print(world->out, SCN_PRINT_FAILED, NULL,
+		  "'%s': there is no table for such an entry: %s", step->text,
+		  strstr(scn_path(world, gpa), "block")
+			  ? "a block is in its place, 'engine splits' makes it one"
+			  : "fault a neighbouring address in before ('vcpu 1 reads ...'), and the "
+			    "engine makes one");
 }
 
 /* Steps */
@@ -388,8 +409,8 @@ static act_fn *const act[SCN_VERBS] = {
 	[SCN_PT_MAP] = manage,     [SCN_HOLD] = hold,
 	[SCN_USE] = use,           [SCN_DONE] = done,
 	[SCN_POINTER] = point,     [SCN_DEREFERENCE] = dereference,
-	[SCN_RAW_BREAK] = raw,     [SCN_RAW_MAKE] = raw,
-	[SCN_RAW_TLBI] = raw,      [SCN_RAW_DSB] = raw,
+	[SCN_RAW_BREAK] = entry,   [SCN_RAW_MAKE] = entry,
+	[SCN_RAW_TLBI] = instruct, [SCN_RAW_DSB] = instruct,
 	[SCN_SHOW] = show,
 };
 
@@ -399,9 +420,18 @@ static void condemn(struct scn_world *world)
 	struct sim *sim = &world->sim;
 	size_t length = strcspn(sim->failure, ":");
 	const struct s2c_rule *rule;
+	static const char from[] = " from event ";
+	char *cut, *end;
 
 	if (!sim->failures)
 		return;
+	/* The number of an event means nothing here: none of them is shown. */
+	cut = strstr(sim->failure, from);
+	if (cut) {
+		end = cut + strlen(from);
+		end += strspn(end, "0123456789");
+		memmove(cut, end, strlen(end) + 1);
+	}
 	snprintf(world->violation, sizeof(world->violation), "%.*s", (int)length, sim->failure);
 	rule = s2c_rule(world->violation);
 	scn_print(world->out, SCN_PRINT_VIOLATION, rule ? rule->title : NULL, "%s", sim->failure);
@@ -481,6 +511,9 @@ static void run_steps(struct scn_world *world, const struct scn_step *step)
 int scn_meanwhile(struct scn_world *world, enum scn_point point)
 {
 	struct scn_frame *frame = world->frame;
+	const struct s2_progress progress = world->progress;
+	const struct s2_exit exit = world->exit;
+	const int error = world->error;
 
 	if (!frame || !frame->step->block[point] || frame->ran >> point & 1)
 		return 0;
@@ -494,6 +527,10 @@ int scn_meanwhile(struct scn_world *world, enum scn_point point)
 	world->out->depth++;
 	run_steps(world, frame->step->block[point]);
 	world->out->depth--;
+	/* What comes of those is theirs; expectations below the block are of the step itself. */
+	world->progress = progress;
+	world->exit = exit;
+	world->error = error;
 	return 1;
 }
 
@@ -538,7 +575,10 @@ void scn_run_part(struct scn_out *out, const struct scn_step *before, const stru
 	scn_world_stop(world);
 	if (!spoilt) {
 		condemn(world);
-		scn_unexpected(world);
+		if (world->violation[0])
+			scn_print(out, SCN_PRINT_FAILED, NULL,
+				  "%s is broken at the end of the part, where all is given back",
+				  world->violation);
 	}
 	scn_world_free(world);
 }

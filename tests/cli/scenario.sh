@@ -29,6 +29,14 @@ thinks() {
 	ok $? "$1"
 }
 
+# goes NAME PATTERN: the text on stdin happens as it says, and shows that.
+goes() {
+	cat >"$work/other.scenario"
+	run scenario "$work/other.scenario"
+	[ $code = 0 ] && grep -qE -- "$2" <<<"$out"
+	ok $? "$1"
+}
+
 # refused NAME LINE PATTERN: the text on stdin is bad in that line.
 refused() {
 	cat >"$work/bad.scenario"
@@ -59,6 +67,8 @@ shows dax 'BROKEN: use-after-free: ' 'waits for the hold' 'use dma +refused: S2_
 shows merge 'BROKEN: tlbi-range: made valid at gpa 0x40000000' \
 	'dsb ish +511 old entries may be in TLBs' 'dsb ish +0 old entries may be in TLBs' \
 	'\.\.\. vcpu 1 writes ram +permission fault: L2 > L1 block 0x80000000 rwx'
+says "a TLBI changes no count" "$out" 'tlbi ipas2e1is ram +issued; complete at a DSB$'
+is "numbers of events that nobody sees" "$(grep -c 'from event' <<<"$out")" 0
 is "the rule is broken by the old version alone" "$(grep -c BROKEN <<<"$out")" 1
 shows vcpus '\.\.\. vcpu 2 writes ram +fault: equal' '\.\.\. vcpu 1 writes ram +fault: equal' \
 	'changed 28K, equal 4K' 'S2_EEXIST'
@@ -85,9 +95,46 @@ sums = [line for line in lines if line["kind"] == "summary"]
 broken = [line["text"].split(":")[0] for line in lines if line["kind"] == "violation"]
 assert broken == ["tlbi-range", "taken-mapped"], broken
 assert [s["as_said"] for s in sums] == [True, True] and [s["violations"] for s in sums] == [1, 1]
-assert all(line["line"] > 0 for line in lines if line["kind"] == "step")' <<<"$out"
-ok $? "--json says the same"
-says "--help explains how to read it" "$("$STAGE2" scenario --help)" 'L2 > L1 > L0 page'
+met = [line["line"] for line in lines if line["kind"] == "expected" and "merge" in line["file"]]
+said = [n for n, line in enumerate(open(sys.argv[1]), 1) if line.lstrip().startswith("expect")]
+assert met == said, (met, said)
+assert all(line["line"] > 0 for line in lines if line["kind"] == "step")' \
+	"$STAGE2_SCENARIOS/merge.scenario" <<<"$out"
+ok $? "--json says the same, and all expectations that are met"
+
+# What a newcomer asks.
+for pattern in 'L2 > L1 > L0 page' '^  gpa  .*guest' '^  hpa ' '^  hva .*VMM' 'old entries may be in TLBs' \
+	"^  L0.*manual's level 3"; do
+	says "--help explains $pattern" "$("$STAGE2" scenario --help)" "$pattern"
+done
+"$STAGE2" scenario --forms | sed -n '/^$/,$p' >"$work/words"
+for word in RIGHTS TLBI DOMAIN RULE ERROR; do
+	says "--forms explains $word" "$(cat "$work/words")" "^$word .{20}"
+done
+ok "$(grep -cE '.{101}' "$work/words")" "in lines of 100 columns"
+# listed WORD BEGINNING: the names below that explanation of the word.
+listed() {
+	awk -v first="^$1 +$2" '/^[^ ]/ { on = $0 ~ first; sub(/.*:/, "") } on' "$work/words" |
+		tr -s ' ' '\n' | grep .
+}
+{
+	printf '%s\n' 'scenario "x"' 'area ram 2M pages at 0x80000000' 'slot ram at 0' 'part "y"'
+	listed TLBI 'of one' | sed 's/.*/cpu 0 tlbi & ram/'
+	listed TLBI without | sed 's/.*/cpu 0 tlbi &/'
+	listed DOMAIN of | sed 's/.*/cpu 0 dsb &/'
+	listed ERROR of | sed 's/.*/use h\nexpect error &/' | sed '1i hold h on ram for reading'
+} >"$work/words.scenario"
+run scenario "$work/words.scenario"
+[ $code = 1 ] && [ -z "$err" ]
+ok $? "the names of --forms can be said"
+is "TLBIs and barriers of --forms" "$(grep -c '^cpu 0' "$work/words.scenario")" 27
+is "errors of --forms" "$(grep -c '^expect error S2_' "$work/words.scenario")" 17
+for words in '--list merge' 'merge --forms' '--json --list'; do
+	# shellcheck disable=SC2086
+	run scenario $words
+	[ $code = 2 ] && [ -z "$out" ] && grep -q 'stands alone' <<<"$err"
+	ok $? "'$words' is refused"
+done
 
 # Terminals get colours, pipes do not, and nobody who does not want them.
 run scenario merge
@@ -119,17 +166,18 @@ expect exit resume"
 thinks "another error" 'but it is S2_EOVERLAP' <<<"$start
 slot ram at 0x80000000
 expect error S2_OK"
-thinks "another number" 'but there were 1' <<<"$start
+thinks "another number" 'but there was 1' <<<"$start
 vcpu 1 reads ram
 expect 2 faults"
-thinks "old entries that are left" 'but there are 1' <<<"$start
+thinks "old entries that are left" 'but there is 1' <<<"$start
 vcpu 1 reads ram
 cpu 0 breaks ram block
 expect 0 stale"
 thinks "caches that were cleaned" 'but 4M were cleaned' <<<"$start
 vcpu 1 reads ram
 expect caches untouched"
-thinks "a violation that nobody expects" 'nothing here expects that taken-mapped is broken' <<<"$start
+thinks "a violation that nobody expects" \
+	'nothing here expects that taken-mapped is broken: if it should be, say .expect' <<<"$start
 vcpu 1 reads ram
 host unmaps ram 2M silently
 expect ram block 0x80000000 rwx normal"
@@ -163,6 +211,59 @@ vcpu 1 reads ram
 	between lookup and insertion:
 		vcpu 1 reads ram
 expect 1 faults"
+thinks "an entry without a table" "there is no table .* fault a" <<<"$start
+cpu 0 makes ram page 0x80000000 rwx
+expect ram unmapped"
+is "the step stands first" "$(grep -nE '^  cpu 0 makes ram .*L2 nothing: not written$' <<<"$out" |
+	cut -d: -f1)" "$(($(grep -n 'NOT AS SAID' <<<"$out" | cut -d: -f1) - 1))"
+thinks "an entry in the place of a block" "engine splits' makes it one" <<<"$start
+vcpu 1 reads ram
+cpu 0 makes ram page 0x80000000 rwx
+expect ram block 0x80000000 rwx normal"
+
+# As it says.
+goes "a neighbour's fault brings the table" 'L2 > L1 > L0 page 0x90001000 r--$' <<<"$start
+host maps ram 2M pages at 0x90000000
+vcpu 1 reads ram+0x1000
+cpu 0 makes ram page 0x90001000 r--
+expect ram page 0x90001000 r-- normal"
+goes "a hold that is not in use has no end" 'done h +refused: S2_EINVAL: it was not in use$' <<<"$start
+hold h on ram for reading
+done h
+expect error S2_EINVAL
+use h
+done h
+expect error S2_OK"
+goes "the guest's part has a line of its own" '^ {40}guest: L2 > L1 > L0 page 0x80000000 rwx$' <<<"$start
+vcpu 1 reads ram
+engine splits ram 2M
+host unmaps ram 2M silently
+expect violation taken-mapped"
+says "one expectation is one" "$out" ': 1 expectation, 1 broken rule$'
+goes "one old entry is one" '; 1 old entry may be in TLBs$' <<<"$start
+vcpu 1 reads ram
+cpu 0 breaks ram block
+expect 1 stale"
+goes "what comes of a block is not the step's" 'refused: S2_EAGAIN' <<<"scenario \"x\"
+area ram 2M pages at 0x80000000
+area more 2M pages at 0x90000000
+area gone 2M pages at 0xa0000000
+slot more at 0x50000000
+slot gone at 0x60000000
+host unmaps gone 2M
+part \"y\"
+vcpu 1 reads more
+host unmaps ram 2M
+	between begin and end:
+		slot ram at 0x40000000
+		expect error S2_EAGAIN
+		vcpu 2 reads gone
+		expect exit memory
+expect error S2_OK
+expect exit resume"
+goes "010 is ten" '08K +done' <<<"$start
+host unmaps ram 08K
+expect ram unmapped"
 
 # Bad input.
 bad 'jump over ram' "no line begins with 'jump'"
@@ -204,6 +305,30 @@ bad $'\tvcpu 1 reads ram' 'indented by 1, the steps of its block by 0'
 bad $'vcpu 1 reads ram\n    vcpu 2 reads ram' 'indented by 4' 6
 bad 'vcpu 1 reads ram' 'this part expects nothing' 4
 bad $'expect 0 faults\npart "z"\nvcpu 1 reads ram' 'this part expects nothing' 6
+bad 'host unmaps ram 010K' 'multiple of 4K'
+bad 'host unmaps ram 0x' 'must be a number'
+bad 'cpu 0 tlbi ipas2e1is' 'of one address: which'
+bad 'cpu 0 tlbi vmalls12e1is ram' 'has no address'
+bad 'cpu 0 tlbi ripas2e1is ram' 'of a range'
+bad $'vcpu 1 reads ram\n\tbetween lookup and insertion' 'ends with a colon' 6
+bad $'vcpu 1 reads ram\n\twhile it waits' 'ends with a colon' 6
+# What is expected of a step needs one, in the same part and block.
+bad 'expect exit resume' "no 'vcpu' step"
+bad $'vcpu 1 reads ram\n\tbetween lookup and insertion:\n\t\texpect exit resume' "no 'vcpu' step" 7
+bad $'host unmaps ram 2M\n\tbetween begin and end:\n\t\tvcpu 1 reads ram\nexpect exit resume' \
+	"no 'vcpu' step" 8
+bad 'expect error S2_OK' 'none that could fail'
+bad $'vcpu 1 reads ram\nshow ram\nexpect error S2_OK' 'none that could fail' 7
+bad $'vcpu 1 reads ram\n\tbetween lookup and insertion:\n\t\texpect error S2_OK' 'none that' 7
+bad 'expect caches untouched' 'none that could clean'
+bad $'slot ram at 0\nexpect caches untouched' 'none that could clean' 6
+bad 'expect changed 0 equal 0' "no 'prefault' or 'engine'"
+for expected in 'exit resume' 'error S2_OK' 'caches cleaned' 'changed 2M equal 0'; do
+	refused "'expect $expected' of a step before the part" 7 'in its part' <<<"${prelude%part*}prefault ram 2M for reading
+vcpu 1 reads ram
+part \"y\"
+expect $expected"
+done
 refused "a file without a title" 1 "begins with 'scenario" <<<'part "x"'
 refused "two titles" 2 'one scenario' <<<$'scenario "x"\nscenario "y"'
 refused "a file without parts" 2 'nothing happens' <<<$'scenario "x"'
@@ -230,7 +355,7 @@ for option in list forms json; do
 	grep -q -- "Fl -$option" "$SOURCE/man/stage2-scenario.1"
 	ok $? "--$option is in the manual"
 done
-"$STAGE2" scenario --forms | sed 's/^ *//' | sort -u >"$work/forms"
+"$STAGE2" scenario --forms | sed '/^$/,$d; s/^ *//' | sort -u >"$work/forms"
 while read -r form; do
 	sed 's/\\|/|/g' "$page" | grep -qF -- "$form"
 	ok $? "docs/scenarios.md has: $form"
