@@ -55,12 +55,16 @@ void s2_hold_fini(struct s2_hold *hold);
 
 /*
  * Makes hold->hpa good until s2_hold_done(). Asks the host where that is needed (may sleep); waits
- * for the end of an invalidation under way there. This thread has no other hold in use. Between use
- * and done it must not begin an invalidation, change slots or attributes, or use another hold's
- * init, fini or use; it may fault where resolve() does not wait for changes of the host's, one of
- * which may be waiting for this hold. Errors (then it is not in use): S2_ENOENT (no slot, or
- * resolve() says so), S2_EPERM (read-only slot, private page, S2_PAGE_NOWRITE, or resolve()),
- * S2_EINVAL (device memory), S2_EPOISON, S2_EPENDING, S2_ENOMEM, S2_EPORT.
+ * for the end of an invalidation under way there. This thread has no other hold in use.
+ *
+ * Between use and done it must not begin or end an invalidation or a host change, change slots or
+ * attributes, prefault, or use another hold's init, fini or use, nor wait for somebody who does. It
+ * may fault where resolve() and table_alloc() do not wait for changes of the host's (direct reclaim
+ * is one): such a change may be waiting for this very hold.
+ *
+ * Errors (then it is not in use): S2_ENOENT (no slot, or resolve() says so), S2_EPERM (read-only
+ * slot, private page, S2_PAGE_NOWRITE, or resolve()), S2_EINVAL (device memory), S2_EPOISON,
+ * S2_EPENDING, S2_ENOMEM, S2_EPORT.
  */
 S2_MUST_CHECK int s2_hold_use(struct s2_hold *hold, struct s2_walker *walker);
 /*

@@ -103,7 +103,8 @@ struct s2_host_change;
 
 /*
  * A guest address space. The caller owns the memory; the fields are private. The tree is there to
- * be looked at: a fault may undo what is changed in it behind the vm's back.
+ * be looked at: a fault may undo what is changed in it behind the vm's back, and an invalidation
+ * relies on it that whoever takes mappings or rights there has flushed.
  */
 struct s2_vm {
 	struct s2_pt pt;
@@ -219,7 +220,8 @@ S2_MUST_CHECK int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const str
 /*
  * Maps [gpa, gpa + size) as if the guest had touched every page with `access`, by the same code.
  * Resumable at progress->done. Errors: S2_ENOENT (no slot there), S2_EPERM (read-only slot), what
- * resolve() says, and those of s2_fault().
+ * resolve() says, and those of s2_fault(). Waits for the end of invalidations there, so it is not
+ * for who is between his own begin and end.
  */
 S2_MUST_CHECK int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
 				 enum s2_access access, struct s2_walker *walker,

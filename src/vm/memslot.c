@@ -214,8 +214,9 @@ int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot)
 		slot_link(vm, slot);
 		slots_changed(vm, 2);
 	}
-	s2_unlock(&vm->slots_lock);
+	/* Once unlocked, another may remove it, and it is not ours to read any more. */
 	s2_trace(vm, S2_TRACE_SLOT_ADD, 0, ret, slot->gpa.gpa, slot->size);
+	s2_unlock(&vm->slots_lock);
 	return ret;
 }
 
