@@ -26,18 +26,15 @@
 /* The VM is traced: likewise, so that a fault looks closer. */
 #define S2_SLOT_TRACED (1u << 30)
 
-static inline void s2_trace(const struct s2_vm *vm, enum s2_trace_kind kind, unsigned int detail,
-			    int result, uint64_t addr, uint64_t size)
-{
-	const struct s2_port *port = vm->pt.port;
-	struct s2_trace event = { .kind = (uint8_t)kind,
-				  .detail = (uint8_t)detail,
-				  .result = result,
-				  .addr = addr,
-				  .size = size };
+/* src/vm/vm.c */
+void s2_trace_tell(const struct s2_port *port, enum s2_trace_kind kind, unsigned int detail,
+		   int result, uint64_t addr, uint64_t size);
 
-	if (S2_UNLIKELY(port->trace != NULL))
-		port->trace(port->ctx, &event);
+static S2_ALWAYS_INLINE void s2_trace(const struct s2_vm *vm, enum s2_trace_kind kind,
+				      unsigned int detail, int result, uint64_t addr, uint64_t size)
+{
+	if (S2_UNLIKELY(vm->pt.port->trace != NULL))
+		s2_trace_tell(vm->pt.port, kind, detail, result, addr, size);
 }
 
 /* What a fault knew before it asked anybody. */

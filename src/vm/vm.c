@@ -14,3 +14,15 @@ void s2_vm_fini(struct s2_vm *vm)
 {
 	s2_pt_fini(&vm->pt);
 }
+
+void s2_trace_tell(const struct s2_port *port, enum s2_trace_kind kind, unsigned int detail,
+		   int result, uint64_t addr, uint64_t size)
+{
+	const struct s2_trace event = { .kind = (uint8_t)kind,
+					.detail = (uint8_t)detail,
+					.result = result,
+					.addr = addr,
+					.size = size };
+
+	port->trace(port->ctx, &event);
+}

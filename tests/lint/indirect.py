@@ -44,8 +44,7 @@ ALLOWED = {
         's2_exclusive_yield': PORT, 's2_limbo_free': OPS, 'drain': OPS,
     },
     'src/vm/invalidate.c': {
-        's2_vm_invalidate_begin': PORT + ', and ' + OPS, 's2_vm_invalidate_end': PORT,
-        'piece_take': OPS, 'change_take': OPS,
+        's2_vm_invalidate_begin': OPS, 'piece_take': OPS, 'change_take': OPS,
         's2_vm_host_begin': PORT + ', and ' + OPS, 's2_vm_host_end': PORT, 's2_lock': PORT,
         's2_lock_shared': PORT, 'change_link': PORT, 'change_unlink': PORT,
     },
@@ -56,10 +55,11 @@ ALLOWED = {
     },
     'src/vm/vmid.c': {'s2_vmid_load': PORT, 'load_locked': PORT, 'begin_generation': PORT,
                       'renew': PORT, 's2_lock': PORT},
+    'src/vm/vm.c': {'s2_trace_tell': PORT},
     'src/vm/attrs.c': {'s2_vm_set_attrs': PORT, 's2_lock': PORT},
     'src/vm/fault.c': {
         'fault_in': PORT + ', and ' + OPS, 'insert_slow': OPS,
-        'fault_in_closer': PORT + ', and ' + OPS, 'describe_exit': PORT, 'retry': PORT,
+        'fault_in_closer': PORT + ', and ' + OPS,
         's2_fault': PORT + ', and ' + OPS, 's2_vm_prefault': PORT + ', and ' + OPS,
         'make_young': OPS,
     },
