@@ -241,6 +241,21 @@ static void test_stream_elsewhere(void **state)
 	fixture_down(f);
 }
 
+/* Where the host itself says "not now", insisting is no use: it is asked once a fault. */
+static void test_not_now(void **state)
+{
+	(void)state;
+	up();
+	f->sim.chunks[0].error = S2_EAGAIN;
+	for (unsigned int i = 1; i <= 3 * S2_PATIENCE; i++) {
+		assert_int_equal(touch(RAM, S2_ACCESS_READ), 0);
+		assert_int_equal(f->sim.resolves, i);
+	}
+	f->sim.chunks[0].error = 0;
+	assert_int_equal(touch(RAM, S2_ACCESS_READ), BLOCK);
+	fixture_down(f);
+}
+
 /* What touches the page itself keeps the fault out: struck, running, and both. */
 static void test_stream_here(void **state)
 {
@@ -410,12 +425,12 @@ static void test_forbidden(void **state)
 
 static void test_bad_attrs(void **state)
 {
-	struct s2_memslot bare;
+	struct s2_memslot plain, bare;
 
 	(void)state;
 	up_private();
 	assert_int_equal(touch(RAM, S2_ACCESS_WRITE), BLOCK);
-	assert_int_equal(fixture_slot(f, &bare, RAM + 4 * BLOCK, BLOCK, sim_hva(4), 0), 0);
+	assert_int_equal(fixture_slot(f, &plain, RAM + 4 * BLOCK, BLOCK, sim_hva(4), 0), 0);
 	assert_int_equal(set(RAM + 1, PAGE, 1, 0), S2_EALIGN);
 	assert_int_equal(set(RAM, 0, 1, 0), S2_ERANGE);
 	assert_int_equal(set(RAM, PAGE, 8, 0), S2_EINVAL);
@@ -427,13 +442,17 @@ static void test_bad_attrs(void **state)
 		assert_int_equal(attrs[i], 0);
 	assert_int_equal(fixture_level(f, RAM), 1);
 	/* Slots: private memory needs attributes, attributes need to be known. */
-	memset(&bare, 0, sizeof(bare));
 	bare = (struct s2_memslot){ .gpa = s2_gpa(2 * RAM),
 				    .size = BLOCK,
 				    .hva = s2_hva(sim_hva(4)),
 				    .priv = s2_hva(sim_hva(5) + 1),
 				    .flags = S2_SLOT_PRIVATE };
 	assert_int_equal(s2_vm_slot_add(&f->vm, &bare), S2_EALIGN);
+	bare.attrs = attrs;
+	bare.size = 0 - PAGE; /* its attributes are not looked at */
+	assert_int_equal(s2_vm_slot_add(&f->vm, &bare), S2_ERANGE);
+	bare.attrs = NULL;
+	bare.size = BLOCK;
 	bare.priv = s2_hva(0 - PAGE);
 	assert_int_equal(s2_vm_slot_add(&f->vm, &bare), S2_ERANGE);
 	bare.priv = s2_hva(sim_hva(5));
@@ -540,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_slot_comes),
 		cmocka_unit_test(test_write_goes),
 		cmocka_unit_test(test_stream_elsewhere),
+		cmocka_unit_test(test_not_now),
 		cmocka_unit_test(test_stream_here),
 		cmocka_unit_test(test_too_many_ranges),
 		cmocka_unit_test(test_private),

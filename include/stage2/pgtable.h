@@ -272,11 +272,12 @@ S2_MUST_CHECK int s2_pt_age(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, enum 
 			    struct s2_progress *progress);
 
 /*
- * The same, and says which pages they were: bit n of `bitmap` (n / 64 its word) is set for page n
- * of the range if its leaf was young, a block's for all its pages in the range; no bit is cleared.
- * For S2_AGE_TEST and S2_AGE_CLEAR. Bits are set for exactly the pages that progress->changed
- * counts: who makes a leaf old tells of it, so of several at once one does. Words are changed by
- * plain stores: no two threads may share one. Errors: as s2_pt_age(); S2_EINVAL (S2_AGE_SET).
+ * The same, and says which pages they were: bit n of `bitmap` (n / 64 its word; not NULL) is set
+ * for page n of the range if its leaf was young, a block's for all its pages in the range; no bit
+ * is cleared. For S2_AGE_TEST and S2_AGE_CLEAR. Bits are set for exactly the pages that
+ * progress->changed counts: who makes a leaf old tells of it, so of several at once one does. Words
+ * are changed by plain stores: no two threads may share one. Errors: as s2_pt_age(); S2_EINVAL
+ * (S2_AGE_SET).
  */
 S2_MUST_CHECK int s2_pt_young(struct s2_pt *pt, s2_gpa_t gpa, uint64_t size, enum s2_age age,
 			      uint64_t *bitmap, struct s2_walker *walker, struct s2_gather *gather,

@@ -171,7 +171,10 @@ enum s2_fault_kind {
 	S2_FAULT_ACCESS, /* access flag */
 };
 
-/* How the guest meant the page, where its CPU tells private memory from shared. */
+/*
+ * How the guest meant the page, where its CPU tells private memory from shared. Compared where
+ * something is to be mapped; not for an access-flag fault.
+ */
 enum s2_view {
 	S2_VIEW_ANY, /* as it is */
 	S2_VIEW_SHARED,
@@ -204,8 +207,8 @@ struct s2_exit {
 	uint8_t has_slot;
 	int32_t error; /* S2_EXIT_MEMORY: what resolve() said; S2_EPERM: attributes, or the view */
 	s2_gpa_t gpa;
-	uint64_t size;  /* S2_EXIT_RESUME: of the leaf that serves gpa now, 0 if none */
-	uint32_t attrs; /* S2_EXIT_MEMORY: of the page (enum s2_page_attr) */
+	uint64_t size;  /* S2_EXIT_RESUME: so much around gpa, aligned, is mapped now; 0: nothing */
+	uint32_t attrs; /* S2_EXIT_MEMORY: of the page (enum s2_page_attr), as they are by now */
 	uint32_t pad;
 };
 
@@ -231,23 +234,24 @@ S2_MUST_CHECK int s2_vm_prefault(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
  * Sets and clears attributes (enum s2_page_attr) of [gpa, gpa + size), all or nothing; what was
  * mapped there is unmapped. Errors: S2_EALIGN, S2_ERANGE; S2_EINVAL (unknown attributes, or both
  * set and cleared); S2_ENOENT (a page has no slot, its slot no attrs, or, for S2_PAGE_PRIVATE, no
- * priv); S2_EAGAIN (as s2_vm_slot_add()).
+ * priv).
  */
 S2_MUST_CHECK int s2_vm_set_attrs(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size, unsigned int set,
 				  unsigned int clear, struct s2_walker *walker);
 
 enum s2_inval {
 	S2_INVAL_UNMAP, /* what is there goes or becomes something else: nothing stays mapped */
-	S2_INVAL_WRITE, /* it must not be written (copy-on-write, merging): rights to write go */
+	S2_INVAL_WRITE, /* it must not be written (copy-on-write, merging): it may still be read */
 };
 
 /*
  * The host is about to change what is behind [gpa, gpa + size): from the return of begin until end,
- * nothing there is mapped (or may be written: enum s2_inval) and nothing will be; no translation of
- * that is left in any TLB. Pairs may overlap and nest; each begin needs its end with the same
- * range. A leaf on the edge of the range suffers as a whole, so that no memory is ever needed.
- * Waits for holds in use there (stage2/hold.h). Errors of begin (then no end): S2_EALIGN,
- * S2_ERANGE, S2_EINVAL.
+ * nothing there is mapped, or nothing of it may be written (enum s2_inval), and no TLB says
+ * otherwise. Pairs may overlap and nest; each begin needs its end with the same range. A leaf on
+ * the edge of the range suffers as a whole, so that no memory is ever needed. Waits for holds in
+ * use there (stage2/hold.h). Slots that lead to the same memory by other addresses are the
+ * caller's matter (s2_vm_host_begin() takes care of them), also that none comes meanwhile. Errors
+ * of begin (then no end): S2_EALIGN, S2_ERANGE, S2_EINVAL.
  */
 S2_MUST_CHECK int s2_vm_invalidate_begin(struct s2_vm *vm, s2_gpa_t gpa, uint64_t size,
 					 enum s2_inval how, struct s2_walker *walker);

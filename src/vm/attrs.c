@@ -56,14 +56,23 @@ static const struct s2_memslot *settable(const struct s2_vm *vm, uint64_t gpa, u
 	return slot;
 }
 
+/* Under slots_lock, which others wait for: a slot is looked up once. */
 static void set_attrs(const struct s2_vm *vm, uint64_t gpa, uint64_t size, unsigned int set,
 		      unsigned int clear)
 {
-	for (uint64_t at = gpa; at < gpa + size; at += 1ull << vm->pt.page_shift) {
-		uint8_t *attrs = attrs_at(vm, s2_slot_lookup(vm, at), at);
-		unsigned int was = *attrs;
+	const struct s2_memslot *slot;
+	uint64_t end, stop;
 
-		__atomic_store_n(attrs, (uint8_t)((was & ~clear) | set), __ATOMIC_RELAXED);
+	for (end = gpa + size; gpa < end; gpa = stop) {
+		slot = s2_slot_lookup(vm, gpa);
+		stop = slot->gpa.gpa + slot->size;
+		stop = stop < end ? stop : end;
+		for (uint8_t *at = attrs_at(vm, slot, gpa); gpa < stop;
+		     gpa += 1ull << vm->pt.page_shift, at++) {
+			unsigned int was = *at;
+
+			__atomic_store_n(at, (uint8_t)((was & ~clear) | set), __ATOMIC_RELAXED);
+		}
 	}
 }
 

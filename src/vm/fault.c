@@ -349,13 +349,15 @@ static S2_NOINLINE int retry(struct s2_vm *vm, struct s2_walker *walker,
 	struct s2_claim *claim;
 	int ret = RETRY;
 
+	if (rq->error == S2_EAGAIN) /* the host itself: insisting is no use */
+		return RETRY;
 	if (walker->retry_page != rq->gpa + 1) {
 		walker->retry_page = rq->gpa + 1;
 		walker->retries = 0;
 	}
 	if (rq->level > closer.cap)
 		ret = fault_in_closer(vm, walker, fault, rq, &closer);
-	if (ret != RETRY || ++walker->retries < S2_PATIENCE)
+	if (ret != RETRY || rq->error == S2_EAGAIN || ++walker->retries < S2_PATIENCE)
 		return ret;
 	claim = s2_vm_claim(vm, rq->gpa, rq->gpa + (1ull << vm->pt.page_shift) - 1);
 	if (!claim)
@@ -381,6 +383,7 @@ static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker,
 		return ret;
 	copy = request_of(vm, fault);
 	copy.level = rq->level;
+	copy.error = rq->error;
 	ret = retry(vm, walker, fault, &copy);
 	rq->level = copy.level;
 	rq->error = copy.error;
@@ -393,7 +396,8 @@ static S2_ALWAYS_INLINE int fault_in(struct s2_vm *vm, struct s2_walker *walker,
  */
 #define YOUNG_LEVEL 8
 
-static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa)
+static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, uint64_t gpa,
+				  enum s2_access access)
 {
 	struct s2_pt *pt = &vm->pt;
 	struct s2_progress progress;
@@ -412,7 +416,7 @@ static S2_NOINLINE int make_young(struct s2_vm *vm, struct s2_walker *walker, ui
 	s2_count(progress.changed ? &walker->stats.fault_level[leaf.level]
 				  : &walker->stats.fault_spurious,
 		 1);
-	s2_trace(vm, S2_TRACE_FAULT, S2_ACCESS_READ, S2_EXIT_RESUME, gpa, leaf.size);
+	s2_trace(vm, S2_TRACE_FAULT, access, S2_EXIT_RESUME, gpa, leaf.size);
 	return MAPPED | leaf.level << YOUNG_LEVEL;
 }
 
@@ -481,7 +485,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 	else if (S2_LIKELY(fault->kind != S2_FAULT_ACCESS))
 		ret = fault_in(vm, walker, fault, &rq);
 	else
-		ret = make_young(vm, walker, rq.gpa);
+		ret = make_young(vm, walker, rq.gpa, rq.access);
 	if (S2_UNLIKELY(ret < 0))
 		return ret;
 	exit->access = fault->access;

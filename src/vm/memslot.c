@@ -140,12 +140,15 @@ static int backing_check(const struct s2_vm *vm, uint64_t hva, uint64_t size)
 	return hva + size - 1 < hva ? S2_ERANGE : 0;
 }
 
+/* Are the attributes possible ones? Before the lock, which others wait for. */
 static int attrs_ok(const struct s2_vm *vm, const struct s2_memslot *slot)
 {
 	unsigned int may = S2_PAGE_ATTRS;
 
 	if (!(slot->flags & S2_SLOT_PRIVATE))
 		may &= ~(unsigned int)S2_PAGE_PRIVATE;
+	if (s2_pt_check_range(&vm->pt, slot->gpa.gpa, slot->size))
+		return 1; /* slot_check() says so */
 	if (!slot->attrs)
 		return !(slot->flags & S2_SLOT_PRIVATE);
 	for (uint64_t page = 0; page < slot->size >> vm->pt.page_shift; page++)
@@ -178,8 +181,6 @@ static int slot_check(struct s2_vm *vm, const struct s2_memslot *slot,
 		return ret;
 	if (slot->flags & ~(uint32_t)(S2_SLOT_READONLY | S2_SLOT_PRIVATE))
 		return S2_EINVAL;
-	if (!attrs_ok(vm, slot))
-		return S2_EINVAL;
 	/* Slots do not overlap: only the last that begins before our end can reach into us. */
 	before = slot_before(vm, slot->gpa.gpa + slot->size);
 	if (before && before == except)
@@ -202,10 +203,12 @@ static void slots_changed(struct s2_vm *vm, unsigned int by)
 
 int s2_vm_slot_add(struct s2_vm *vm, struct s2_memslot *slot)
 {
-	int ret;
+	int ok = attrs_ok(vm, slot), ret;
 
 	s2_lock(&vm->slots_lock, vm->pt.port);
 	ret = slot_check(vm, slot, NULL);
+	if (!ret && !ok)
+		ret = S2_EINVAL;
 	if (!ret && vm->nslots == S2_MAX_SLOTS)
 		ret = S2_ESLOTS;
 	if (!ret && slot_changing(vm, slot))
@@ -260,13 +263,15 @@ int s2_vm_slot_del(struct s2_vm *vm, struct s2_memslot *slot, struct s2_walker *
 int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot, const struct s2_memslot *to,
 		      struct s2_walker *walker)
 {
+	int ok = attrs_ok(vm, to), ret = S2_ENOENT;
 	struct s2_memslot old;
-	int ret = S2_ENOENT;
 
 	s2_lock(&vm->slots_lock, vm->pt.port);
 	old = *slot;
 	if (slot_linked(vm, slot))
 		ret = slot_check(vm, to, slot);
+	if (!ret && !ok)
+		ret = S2_EINVAL;
 	if (!ret && (slot_changing(vm, slot) || slot_changing(vm, to)))
 		ret = S2_EAGAIN;
 	if (!ret) {

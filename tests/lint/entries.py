@@ -17,7 +17,7 @@ ATOMIC = r'__atomic_(store|exchange|compare_exchange|fetch|add|sub|or|and)\w*|__
 ALLOWED = {
     'src/pgtable/walker.c': r'&pt->(tables|waiters)\b',
     'src/vm/memslot.c': r'link, slot\b',  # slot_store(): the skip list
-    'src/vm/attrs.c': r'\(attrs, \(uint8_t\)',  # bytes of the slot's owner
+    'src/vm/attrs.c': r'\(at, \(uint8_t\)',  # bytes of the slot's owner
     'src/vm/hold.c': r'&vm->holds\b|hold->link\b|&hold->revoked\b',  # the list and a flag
 }
 WRITES = [
