@@ -225,6 +225,14 @@ static void do_prefault(struct world *w)
 			should = e.error;
 		if (should)
 			break;
+		if (w->strike.ran) { /* it may have had to ask again, for less */
+			struct sim_leaf leaf;
+
+			sim_translate(&run->sim, f.gpa.gpa, &leaf);
+			if (leaf.mapped)
+				world_shrink(w, &e, f.gpa.gpa,
+					     ref_level_size(&run->ref, leaf.level));
+		}
 		op.gpa = e.gpa;
 		op.size = op.stop = e.size;
 		ref_map(&run->ref, &op, e.hpa, e.attr, S2_MAP_REPLACE | S2_MAP_WIDEN);

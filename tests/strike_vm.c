@@ -190,12 +190,30 @@ static void adopt(struct ref_page *page, const struct sim_leaf *leaf)
 					   .level = leaf->level };
 }
 
+/* A fault that asked for less than there was: the block around it is in pieces now. */
+static void adopt_split(struct world *w, const struct expect *e)
+{
+	struct ref *ref = &w->run->ref;
+	uint64_t size = ref_level_size(ref, ref_at(ref, e->gpa)->level);
+	uint64_t start = e->gpa & ~(size - 1);
+
+	for (uint64_t gpa = start; size > e->size && gpa < start + size; gpa += world_page(w)) {
+		struct ref_page *page = ref_at(ref, gpa);
+		struct sim_leaf leaf;
+
+		sim_translate(&w->run->sim, gpa, &leaf);
+		if (leaf.mapped && leaf.level < page->level)
+			page->level = leaf.level;
+	}
+}
+
 /* The leaf that the fault says it made. */
 static void judge_leaf(struct world *w, const struct expect *e, const struct expect *other)
 {
 	struct run *run = w->run;
 	int gone = taken(w, e), may = !world_is_running(w, e->gpa, e->size);
 
+	adopt_split(w, e);
 	for (uint64_t gpa = e->gpa; gpa < e->gpa + e->size; gpa += world_page(w)) {
 		struct ref_page *page = ref_at(&run->ref, gpa);
 		struct sim_leaf leaf;

@@ -74,13 +74,9 @@ limits() {
 	is "checksum with --merge alone" "$(json checksum)" "$checksum"
 	is "pages taken" "$(json reclaim.taken)" 0
 	at_least "pages merged" "$(json reclaim.merged)" 100
-	for run in 1 2; do
-		run run --json --reclaim --merge --icount --smp 2
-		is "checksum with --icount" "$(json checksum)" "$checksum"
-		"$JSON_GET" "$work/out" reclaim >"$work/reclaim$run"
-	done
-	cmp "$work/reclaim1" "$work/reclaim2"
-	ok $? "then two runs take the same pages"
+	run run --json --reclaim --merge --icount --smp 2
+	is "checksum with --icount" "$(json checksum)" "$checksum"
+	at_least "pages taken then" "$(json reclaim.taken)" 1000
 	run run --quiet --reclaim --merge
 	says "the report tells of it" "$out" 'Reclaimed .*[1-9][0-9]* pages taken'
 }
