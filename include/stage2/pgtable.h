@@ -94,9 +94,10 @@ struct s2_pt {
 	uint8_t barrier;              /* the port has one */
 	uint16_t prots[S2_MEM_TYPES]; /* bit n: memory of this type may have the rights n */
 
-	/* Shared and written: but only by management, never by a fault on a page. */
+	/* Shared and written, but only by management, never by a fault on a page; who enters a
+	 * section reads the first. */
 	uint64_t epoch __attribute__((aligned(S2_CACHE_LINE))); /* src/pgtable/walker.h */
-	struct s2_walker *walkers;
+	struct s2_walker *walkers __attribute__((aligned(S2_CACHE_LINE)));
 	uint32_t walkers_lock;
 	uint32_t waiters; /* who waits for somebody that holds the tree for himself */
 	struct s2_stats departed;

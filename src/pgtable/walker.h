@@ -4,7 +4,7 @@
  *
  * A walker is inside a section while its counter is odd. Entering costs one store to a line of its
  * own and one load of the tree's epoch, which no fault on a page writes. Between them lies the
- * whole argument: synchronize moves the epoch and then looks at the sections, a walker sets its
+ * whole argument: synchronize writes the epoch and then looks at the sections, a walker sets its
  * section and then looks at the epoch, all sequentially consistent. So either synchronize sees the
  * section and waits for it, or the walker sees the new epoch and with it everything that was
  * written before (unlinked tables, invalidations begun). Where the port has barrier(), the order
