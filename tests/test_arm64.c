@@ -101,12 +101,15 @@ static void test_abort_kinds(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		memset(&fault, 0xff, sizeof(fault)); /* all that matters is filled in */
 		assert_int_equal(
 			s2_arm64_decode_abort(t[i].esr, 0x90000, 0xffff000012345018, &fault, NULL),
 			0);
 		assert_int_equal(fault.kind, t[i].kind);
 		assert_int_equal(fault.access, t[i].access);
 		assert_int_equal(fault.walk, t[i].walk);
+		assert_int_equal(fault.user, 0);
+		assert_int_equal(fault.view, S2_VIEW_ANY);
 		/* FAR is the address that was being translated: no offset in the table's page. */
 		assert_int_equal(fault.gpa.gpa, t[i].walk ? 0x9000000 : 0x9000018);
 	}

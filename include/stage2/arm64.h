@@ -38,7 +38,8 @@ struct s2_arm64_mmio {
  *
  * A permission fault on a walk of the guest's tables (S1PTW) counts as a write whatever WnR says:
  * reading is always permitted, so hardware must have tried to update the guest's own access or
- * dirty flags. fault->user is left 0: it is in SPSR_EL2, and matters with S2_CPU_XNX only.
+ * dirty flags. fault->user is left 0: it is in SPSR_EL2, and matters with S2_CPU_XNX only; and
+ * fault->view S2_VIEW_ANY.
  */
 S2_MUST_CHECK int s2_arm64_decode_abort(uint64_t esr, uint64_t hpfar, uint64_t far,
 					struct s2_fault *fault, struct s2_arm64_mmio *mmio);

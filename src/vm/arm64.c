@@ -86,6 +86,7 @@ int s2_arm64_decode_abort(uint64_t esr, uint64_t hpfar, uint64_t far, struct s2_
 	fault->kind = ESR_FSC_KINDS >> class * 2 & 3;
 	fault->walk = (uint8_t)walk;
 	fault->user = 0;
+	fault->view = S2_VIEW_ANY;
 	if (mmio) {
 		*mmio = (struct s2_arm64_mmio){ 0 };
 		if (data && !walk && esr & ESR_ISV)
