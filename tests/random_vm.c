@@ -182,6 +182,18 @@ static void do_fault(struct world *w)
 	w->ambush = 0;
 }
 
+/* What was in the way of a prefault may have made it ask again, for less. */
+static void expect_as_found(struct world *w, struct expect *e, uint64_t gpa)
+{
+	struct sim_leaf leaf;
+
+	if (!w->strike.ran)
+		return;
+	sim_translate(&w->run->sim, gpa, &leaf);
+	if (leaf.mapped)
+		world_shrink(w, e, gpa, ref_level_size(&w->run->ref, leaf.level));
+}
+
 static void do_prefault(struct world *w)
 {
 	struct run *run = w->run;
@@ -225,14 +237,7 @@ static void do_prefault(struct world *w)
 			should = e.error;
 		if (should)
 			break;
-		if (w->strike.ran) { /* it may have had to ask again, for less */
-			struct sim_leaf leaf;
-
-			sim_translate(&run->sim, f.gpa.gpa, &leaf);
-			if (leaf.mapped)
-				world_shrink(w, &e, f.gpa.gpa,
-					     ref_level_size(&run->ref, leaf.level));
-		}
+		expect_as_found(w, &e, f.gpa.gpa);
 		op.gpa = e.gpa;
 		op.size = op.stop = e.size;
 		ref_map(&run->ref, &op, e.hpa, e.attr, S2_MAP_REPLACE | S2_MAP_WIDEN);
