@@ -72,7 +72,7 @@ static void play(const struct options *options, const struct race *race, int bar
 	printf("%-36s %u actors, %2u preemptions: %7llu orders%s, %8llu points (longest %3llu), "
 	       "%.2f s\n",
 	       name, config.actors, config.preemptions,
-	       (unsigned long long)(result->runs + result->random_runs),
+	       (unsigned long long)result->runs + result->random_runs,
 	       options->replay     ? " (replayed)"
 	       : result->exhausted ? " (all)"
 				   : " (not all)",

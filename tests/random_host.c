@@ -48,6 +48,14 @@ static void on_signal(int signal)
 	on_fail(&world, strsignal(signal));
 }
 
+/* A page that has to come from its file. */
+static int predict_file(const struct mm_area *area, const struct mm_file_page *page)
+{
+	if (page - area->file->page >= area->file->size)
+		return S2_ENOENT;
+	return page->poison ? S2_EPOISON : 0;
+}
+
 /* What the host would say to an access that nobody disturbs: MM_DONE, or how the guest leaves. */
 static enum mm_result predict(struct host_world *w, uint64_t gpa, enum s2_access access,
 			      struct s2_exit *exit)
@@ -77,10 +85,8 @@ static enum mm_result predict(struct host_world *w, uint64_t gpa, enum s2_access
 		exit->error = S2_EPERM;
 	else if (page->poison)
 		exit->error = S2_EPOISON;
-	else if (file && page->frame == MM_NONE && file - area->file->page >= area->file->size)
-		exit->error = S2_ENOENT;
-	else if (file && page->frame == MM_NONE && file->poison)
-		exit->error = S2_EPOISON;
+	else if (file && page->frame == MM_NONE)
+		exit->error = predict_file(area, file);
 	if (exit->error)
 		exit->reason = S2_EXIT_MEMORY;
 	else if (access != S2_ACCESS_EXEC || page->prot & S2_XP)
@@ -220,9 +226,18 @@ static int report(double seconds)
 	return missing;
 }
 
-int main(int argc, char **argv)
+static void catch_signals(void)
 {
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGTRAP };
+	struct sigaction is, ours = { .sa_handler = on_signal };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!sigaction(signals[i], NULL, &is) && is.sa_handler == SIG_DFL)
+			sigaction(signals[i], &ours, NULL); /* a sanitizer knows more */
+}
+
+int main(int argc, char **argv)
+{
 	struct timespec from, to;
 	int i, missing;
 
@@ -248,8 +263,7 @@ int main(int argc, char **argv)
 				"[--blind] [--all]\n");
 		return 2;
 	}
-	for (size_t s = 0; s < sizeof(signals) / sizeof(signals[0]); s++)
-		signal(signals[s], on_signal);
+	catch_signals();
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	for (uint64_t n = 0; n < options.runs; n++)
 		one_run(options.seed + n * 1000003, options.events / options.runs);

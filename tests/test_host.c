@@ -552,22 +552,14 @@ static void test_trace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_by_name),
-		cmocka_unit_test(test_changes_nest),
-		cmocka_unit_test(test_bad_changes),
-		cmocka_unit_test(test_slots_wait),
-		cmocka_unit_test(test_slot_comes),
-		cmocka_unit_test(test_write_goes),
-		cmocka_unit_test(test_stream_elsewhere),
-		cmocka_unit_test(test_not_now),
-		cmocka_unit_test(test_stream_here),
-		cmocka_unit_test(test_too_many_ranges),
-		cmocka_unit_test(test_private),
-		cmocka_unit_test(test_view_of_plain_slot),
-		cmocka_unit_test(test_forbidden),
-		cmocka_unit_test(test_bad_attrs),
-		cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_by_name),          cmocka_unit_test(test_changes_nest),
+		cmocka_unit_test(test_bad_changes),      cmocka_unit_test(test_slots_wait),
+		cmocka_unit_test(test_slot_comes),       cmocka_unit_test(test_write_goes),
+		cmocka_unit_test(test_stream_elsewhere), cmocka_unit_test(test_not_now),
+		cmocka_unit_test(test_stream_here),      cmocka_unit_test(test_too_many_ranges),
+		cmocka_unit_test(test_private),          cmocka_unit_test(test_view_of_plain_slot),
+		cmocka_unit_test(test_forbidden),        cmocka_unit_test(test_bad_attrs),
+		cmocka_unit_test(test_missing),          cmocka_unit_test(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

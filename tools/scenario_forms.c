@@ -298,7 +298,7 @@ static int begins_block(const char *word)
 	for (unsigned int i = 0; i < SCN_POINTS; i++) {
 		size_t length = strcspn(scn_point_name[i], " ");
 
-		if (strlen(word) == length && !strncmp(word, scn_point_name[i], length))
+		if (word && strlen(word) == length && !strncmp(word, scn_point_name[i], length))
 			return 1;
 	}
 	return 0;

@@ -102,7 +102,7 @@ void sim_explore_print(void)
 	print_schedule(current, text, sizeof(text));
 	fprintf(stderr, "race %s, run %llu, choice %zu: replay with schedule \"%s\"\n",
 		current->config->name,
-		(unsigned long long)(current->result->runs + current->result->random_runs),
+		(unsigned long long)current->result->runs + current->result->random_runs,
 		current->length, text);
 }
 
@@ -226,7 +226,7 @@ static unsigned int choose(struct explorer *x, unsigned int me, enum sim_where w
 						.actor = (uint8_t)step.next };
 	x->now = step.next;
 	x->preempted += can && index;
-	for (unsigned int i = 0; i < x->config->actors; i++)
+	for (unsigned int i = 0; i < x->config->actors && step.next < SIM_ACTORS; i++)
 		x->owed[i] &= ~(1u << step.next);
 	if (x->config->step)
 		x->config->step(x->config->ctx, &step);

@@ -115,7 +115,7 @@ static void name_remove(struct s2_vm *vm, struct s2_name *name)
 {
 	struct s2_name *at = vm->names, *path = NULL;
 
-	while (at != name) {
+	while (at && at != name) { /* it is in there */
 		struct s2_name **link = &at->child[before(at, name)], *down = *link;
 
 		*link = path;
@@ -168,11 +168,12 @@ struct s2_name *s2_names_next(const struct s2_vm *vm, const struct s2_name *afte
 			found = at;
 		at = at->child[0];
 	}
-	at = found;
-	while (at && at->last < first) {
+	if (!found)
+		return NULL;
+	for (at = found; at->last < first;) {
 		at = at->child[1];
 		while (at->child[0] && at->child[0]->max >= first)
 			at = at->child[0];
 	}
-	return at && at->first <= last ? at : NULL;
+	return at->first <= last ? at : NULL;
 }
