@@ -40,9 +40,9 @@ bench: all
 	$(BUILD)/bench/stage2-bench --json $(BUILD)/bench.json
 	bench/report $(BUILD)/bench.json --svg $(BUILD)/bench.svg
 	@echo "$(BUILD)/bench.svg is a picture of it."
-	$(BUILD)/bench/stage2-stream
 	bench/ratio $(STAGE2) $(BUILD)/bench-run.json
 	bench/events $(STAGE2)
+	$(BUILD)/bench/stage2-stream
 
 check:
 	@scripts/setup run test check

@@ -36,6 +36,7 @@ static struct {
 	void *table[POOL];
 	unsigned int head, tail;
 } pool;
+static cpu_set_t allowed;
 static int streaming, over; /* atomic */
 static uint64_t begun;      /* by the stream; atomic */
 static uint64_t interval;   /* of the stream, ns */
@@ -110,16 +111,21 @@ static void barrier(void *ctx)
 	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
-static void pin(int cpu)
+/* To the n-th of the CPUs that this process may use. */
+static void pin(int n)
 {
 	cpu_set_t set;
 
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set)) {
-		fprintf(stderr, "stream: this takes two CPUs\n");
-		exit(2);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed) || n--)
+			continue;
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		if (!sched_setaffinity(0, sizeof(set), &set))
+			return;
 	}
+	fprintf(stderr, "stream: this takes two CPUs\n");
+	exit(2);
 }
 
 static void *stream(void *unused)
@@ -241,6 +247,8 @@ int main(int argc, char **argv)
 {
 	interval = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000;
 	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		CPU_ZERO(&allowed);
 	pin(0);
 	printf("%-9s %8s %8s %8s %9s %10s %9s\n", "sections", "ns alone", "ns with", "rate",
 	       "1000/s", "sent away", "insisted");

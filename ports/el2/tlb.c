@@ -83,7 +83,7 @@ static void tlbi_range(const struct s2_tlb_op *op)
  */
 #define STEPS_MAX 512
 
-/* Returns whether stage 1 entries are left to do, as by tlbi_op(). */
+/* Returns as tlbi_op(). */
 static unsigned int tlbi_steps(const struct s2_tlb_op *op)
 {
 	unsigned int known = op->flags & S2_TLB_LEAF && op->level < 3;
@@ -100,7 +100,7 @@ static unsigned int tlbi_steps(const struct s2_tlb_op *op)
 	return 1;
 }
 
-/* Returns true when this was by IPA, so that entries of stage 1 are left. */
+/* Returns whether entries of stage 1 are left to do: this was by IPA. */
 static unsigned int tlbi_op(const struct el2_port *el2, const struct s2_tlb_op *op)
 {
 	if (op->kind == S2_TLB_ALL) {

@@ -184,22 +184,12 @@ static S2_NOINLINE int confirm(const struct s2_vm *vm, struct s2_walker *walker,
 static S2_ALWAYS_INLINE int resolve(struct s2_vm *vm, struct request *rq, uint64_t hva,
 				    struct s2_page *page)
 {
-	const struct s2_pt *pt = &vm->pt;
-	int ret;
+	int ret = s2_ask(&vm->pt, hva, rq->access, page);
 
-	page->size = 0;
-	ret = pt->port->resolve(pt->port->ctx, s2_hva(hva), rq->access, page);
 	if (S2_UNLIKELY(ret)) {
 		rq->error = ret;
-		if (ret == S2_EAGAIN)
-			return RETRY;
-		return ret == S2_ENOENT || ret == S2_EPERM || ret == S2_ENOMEM ||
-				       ret == S2_EPOISON || ret == S2_EPENDING
-			       ? NO_PAGE
-			       : S2_EPORT;
+		return ret == S2_EPORT ? ret : ret == S2_EAGAIN ? RETRY : NO_PAGE;
 	}
-	if (!s2_page_ok(pt, hva, page))
-		return S2_EPORT;
 	rq->error = S2_EPERM;
 	if (rq->access == S2_ACCESS_WRITE && !(page->prot & S2_W))
 		return NO_PAGE;

@@ -150,26 +150,10 @@ static int slot_allows(const struct s2_hold *hold, struct s2_walker *walker, uin
 /* Asks the host for the page. */
 static int resolve(const struct s2_hold *hold, uint64_t hva, struct s2_page *page)
 {
-	const struct s2_pt *pt = &hold->vm->pt;
-	int ret;
+	int ret = s2_ask(&hold->vm->pt, hva, (enum s2_access)hold->access, page);
 
-	page->size = 0;
-	ret = pt->port->resolve(pt->port->ctx, s2_hva(hva), (enum s2_access)hold->access, page);
-	switch (ret) {
-	case 0:
-		break;
-	case S2_EAGAIN:
-	case S2_ENOENT:
-	case S2_EPERM:
-	case S2_ENOMEM:
-	case S2_EPOISON:
-	case S2_EPENDING:
+	if (ret)
 		return ret;
-	default:
-		return S2_EPORT;
-	}
-	if (!s2_page_ok(pt, hva, page))
-		return S2_EPORT;
 	if (s2_memtype_is_device((enum s2_memtype)page->type))
 		return S2_EINVAL;
 	return page->prot & (hold->access == S2_ACCESS_WRITE ? S2_W : S2_R) ? 0 : S2_EPERM;

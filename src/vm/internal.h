@@ -106,8 +106,8 @@ int s2_vm_changing(const struct s2_vm *vm, uint64_t first, uint64_t last);
 const struct s2_memslot *s2_slot_lookup(const struct s2_vm *vm, uint64_t gpa);
 
 /* Is the port's answer about hva possible at all? */
-static S2_ALWAYS_INLINE int s2_page_ok(const struct s2_pt *pt, uint64_t hva,
-				       const struct s2_page *page)
+static S2_ALWAYS_INLINE int page_ok(const struct s2_pt *pt, uint64_t hva,
+				    const struct s2_page *page)
 {
 	uint64_t size = page->size, hpa = page->hpa.hpa, in_page = (1ull << pt->page_shift) - 1;
 
@@ -116,6 +116,32 @@ static S2_ALWAYS_INLINE int s2_page_ok(const struct s2_pt *pt, uint64_t hva,
 		return 0;
 	return (hpa | (size - 1)) >> pt->cpu.pa_bits == 0 && page->type < S2_MEM_TYPES &&
 	       page->prot < 16 && pt->prots[page->type] >> page->prot & 1;
+}
+
+/*
+ * Asks the host what is behind hva, outside any section. Returns 0, one of the errors that it may
+ * say (port.h), or S2_EPORT: what it says cannot be.
+ */
+static S2_ALWAYS_INLINE int s2_ask(const struct s2_pt *pt, uint64_t hva, enum s2_access access,
+				   struct s2_page *page)
+{
+	int ret;
+
+	page->size = 0;
+	ret = pt->port->resolve(pt->port->ctx, s2_hva(hva), access, page);
+	if (S2_LIKELY(!ret))
+		return page_ok(pt, hva, page) ? 0 : S2_EPORT;
+	switch (ret) {
+	case S2_EAGAIN:
+	case S2_ENOENT:
+	case S2_EPERM:
+	case S2_ENOMEM:
+	case S2_EPOISON:
+	case S2_EPENDING:
+		return ret;
+	default:
+		return S2_EPORT;
+	}
 }
 
 /* Attributes of a page; are those of [gpa, gpa + size) all like the page's at `as`, in there?
