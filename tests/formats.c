@@ -17,11 +17,13 @@ S2_PT_OPS(test_arm64_16k, arm64_16k);
 S2_FMT_ARM64(arm64_64k, 16, 0x3);
 S2_PT_OPS(test_arm64_64k, arm64_64k);
 
-#define TOY_VALID 1ull
-#define TOY_PROT  (15ull << 1)
-#define TOY_OLD   (1ull << 8)
-#define TOY_LEAF  (1ull << 63)
-#define TOY_ADDR  0xffffffffe00ull
+#define TOY_VALID  1ull
+#define TOY_PROT   (15ull << 1)
+#define TOY_OLD    (1ull << 8)
+#define TOY_LEAF   (1ull << 63)
+#define TOY_ADDR   0xffffffffe00ull
+#define TOY_SETTLE (1ull << 44) /* of a table entry: hardware ignores it */
+#define TOY_NT     (1ull << 61) /* of a block */
 
 static S2_ALWAYS_INLINE int toy_valid(uint64_t entry)
 {
@@ -31,7 +33,13 @@ static S2_ALWAYS_INLINE int toy_valid(uint64_t entry)
 static S2_ALWAYS_INLINE int toy_table(uint64_t entry, unsigned int level)
 {
 	(void)level;
-	return (entry & (TOY_VALID | TOY_LEAF)) == TOY_VALID;
+	return (entry & (TOY_VALID | TOY_LEAF | TOY_SETTLE)) == TOY_VALID;
+}
+
+static S2_ALWAYS_INLINE int toy_settling(uint64_t entry, unsigned int level)
+{
+	(void)level;
+	return (entry & (entry & TOY_LEAF ? TOY_NT : TOY_SETTLE)) != 0;
 }
 
 static S2_ALWAYS_INLINE uint64_t toy_make_table(uint64_t hpa)
@@ -118,8 +126,11 @@ static const struct s2_fmt toy = {
 	.max_ipa_bits = 45,
 	.leaf_levels = 0x7,
 	.busy = 1ull << 62,
+	.settle = TOY_SETTLE,
+	.nt = TOY_NT,
 	.valid = toy_valid,
 	.table = toy_table,
+	.settling = toy_settling,
 	.make_table = toy_make_table,
 	.table_hpa = toy_hpa,
 	.make_leaf = toy_make_leaf,

@@ -58,7 +58,7 @@ void run_config(struct run *r, struct sim_config *sim)
 						   r, format->block_levels + 1u),
 					   .cpu.features = (uint32_t)run_random(r, 128),
 					   .cpu.pa_bits = format->max_bits,
-					   .cpu.bbm = (uint8_t)(2 * run_random(r, 2)) };
+					   .cpu.bbm = (uint8_t)run_random(r, 3) };
 	r->format = format;
 	r->strikes = (uint32_t)run_random(r, 3);
 	r->config.ipa_bits = bits < format->min_bits ? format->min_bits : bits;

@@ -122,7 +122,6 @@ static void test_abort_refused(void **state)
 		0x92000003, 0x92000010, /* external abort */
 		0x92000017,             /* external abort on a walk */
 		0x92000021,             /* alignment */
-		0x92000030,             /* TLB conflict */
 		0x92000031, 0x92000035, /* exclusive */
 		0x96000007,             /* data abort of EL2 itself */
 		0x86000007,             /* instruction abort of EL2 itself */

@@ -49,7 +49,7 @@ static struct s2_stats stats(void)
 static void test_nonsense_fault(void **state)
 {
 	struct s2_fault bad[] = {
-		{ .access = 3 }, { .kind = 3 }, { .gpa = { 1ull << 40 } }, { .gpa = { ~0ull } }
+		{ .access = 3 }, { .kind = 4 }, { .gpa = { 1ull << 40 } }, { .gpa = { ~0ull } }
 	};
 
 	(void)state;

@@ -63,6 +63,7 @@ static json_t *faults(const struct numbers *numbers)
 	put(kinds, "translation", levels(numbers->kind[S2_FAULT_TRANSLATION]));
 	put(kinds, "permission", levels(numbers->kind[S2_FAULT_PERMISSION]));
 	put(kinds, "access_flag", levels(numbers->kind[S2_FAULT_ACCESS]));
+	put(kinds, "tlb_conflict", levels(numbers->kind[S2_FAULT_CONFLICT]));
 	put(object, "by_kind", kinds);
 	put(object, "ram", levels(numbers->device[0]));
 	put(object, "device", levels(numbers->device[1]));

@@ -53,7 +53,7 @@ static void count_exits(struct numbers *numbers)
 	uint64_t unserved = stats->exit_mmio + stats->exit_abort + stats->exit_memory;
 	uint64_t others = unserved + counts->device_faults;
 
-	numbers->exits = faults + counts->refused + counts->vanished + counts->hypercalls +
+	numbers->exits = faults + stats->fault[S2_FAULT_CONFLICT] + counts->refused + counts->vanished + counts->hypercalls +
 			 counts->psci_calls + counts->sysreg_traps;
 	numbers->ram_faults = faults > others ? faults - others : 0;
 	numbers->other_faults = unserved + counts->refused;
@@ -132,9 +132,10 @@ static void count_faults(struct numbers *numbers, const struct hyp_report *repor
 
 		if (level > NUMBERS_NO_LEAF)
 			level = NUMBERS_NO_LEAF;
-		if (fault->kind < 3)
+		if (fault->kind < S2_FAULT_KINDS)
 			numbers->kind[fault->kind][level]++;
-		numbers->device[device][level]++;
+		if (fault->kind != S2_FAULT_CONFLICT) /* which has no address */
+			numbers->device[device][level]++;
 	}
 }
 

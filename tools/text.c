@@ -88,6 +88,8 @@ static void show_faults(FILE *out, const struct colours *c, const struct numbers
 	show_row(out, "translation", numbers->kind[S2_FAULT_TRANSLATION], top);
 	show_row(out, "permission", numbers->kind[S2_FAULT_PERMISSION], top);
 	show_row(out, "access flag", numbers->kind[S2_FAULT_ACCESS], top);
+	if (numbers->stats.fault[S2_FAULT_CONFLICT])
+		show_row(out, "TLB conflict", numbers->kind[S2_FAULT_CONFLICT], top);
 	if (numbers->lost)
 		fprintf(out, "  (%llu more faults did not fit into the log)\n",
 			(unsigned long long)numbers->lost);

@@ -237,15 +237,6 @@ static __attribute__((noinline)) void abort_other(struct hyp_cpu *cpu)
 		(void)trapped(cpu);
 		return;
 	}
-	if (ESR_FSC(esr) == FSC_TLB_CONFLICT) {
-		/* Both stages' entries disagree, which no table of ours explains: start afresh. */
-		insn_tlbi_vmalls12(INSN_LOCAL);
-		insn_dsb(INSN_NSH);
-		insn_isb();
-		report_count(&cpu->percpu->counts.vanished, 1);
-		watch(cpu, far, REPEAT_ABORT);
-		return;
-	}
 	/* Memory itself failed. The guest used it, the guest gets it. */
 	report_count(&cpu->percpu->counts.refused, 1);
 	watch(cpu, far, REPEAT_ABORT);

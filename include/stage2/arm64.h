@@ -34,7 +34,7 @@ struct s2_arm64_mmio {
 /*
  * Reads ESR_EL2, HPFAR_EL2 and FAR_EL2 of an abort from a lower EL. Returns 0 and fills in both
  * (mmio may be NULL); S2_EINVAL if this abort is none that stage 2 caused: not a translation,
- * permission or access-flag fault (external abort, TLB conflict, address size, ...).
+ * permission or access-flag fault nor a TLB conflict (external abort, address size, ...).
  *
  * A permission fault on a walk of the guest's tables (S1PTW) counts as a write whatever WnR says:
  * reading is always permitted, so hardware must have tried to update the guest's own access or

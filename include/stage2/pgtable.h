@@ -64,7 +64,7 @@ struct s2_stats {
 	uint64_t tlb[S2_TLB_KINDS]; /* operations handed to the port, by enum s2_tlb_kind */
 	uint64_t tlb_local;         /* of these, those with S2_TLB_LOCAL */
 	uint64_t cache_sync_bytes;
-	uint64_t fault[3];               /* by enum s2_fault_kind */
+	uint64_t fault[S2_FAULT_KINDS];  /* by enum s2_fault_kind */
 	uint64_t fault_level[S2_LEVELS]; /* by the level of the leaf that the fault left behind */
 	uint64_t fault_walk;             /* faults on a walk of the guest's own tables */
 	uint64_t fault_spurious;         /* the mapping was already there */

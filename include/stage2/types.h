@@ -123,6 +123,15 @@ enum s2_access {
 	S2_ACCESS_EXEC,
 };
 
+/* What its CPU met. */
+enum s2_fault_kind {
+	S2_FAULT_TRANSLATION,
+	S2_FAULT_PERMISSION,
+	S2_FAULT_ACCESS,   /* access flag */
+	S2_FAULT_CONFLICT, /* TLB conflict: it holds two entries for the address */
+	S2_FAULT_KINDS
+};
+
 /*
  * What the CPUs can do: data, filled in by the port from its ID registers (or by a test at will).
  * The engine never asks the machine itself. Where CPUs differ, state what all of them can do.
@@ -140,7 +149,7 @@ enum s2_cpu_feature {
 struct s2_cpu {
 	uint32_t features; /* enum s2_cpu_feature */
 	uint8_t pa_bits;   /* size of physical addresses */
-	uint8_t bbm;       /* FEAT_BBM level, 0 to 2; not made use of yet */
+	uint8_t bbm;       /* FEAT_BBM level, 0 to 2: from 1 on blocks are split under the guest's feet */
 	uint8_t pad[2];
 };
 

@@ -165,12 +165,6 @@ S2_MUST_CHECK int s2_vm_slot_change(struct s2_vm *vm, struct s2_memslot *slot,
 S2_MUST_CHECK int s2_vm_slot_find(struct s2_vm *vm, s2_gpa_t gpa, struct s2_walker *walker,
 				  struct s2_memslot *copy);
 
-enum s2_fault_kind {
-	S2_FAULT_TRANSLATION,
-	S2_FAULT_PERMISSION,
-	S2_FAULT_ACCESS, /* access flag */
-};
-
 /*
  * How the guest meant the page, where its CPU tells private memory from shared. Compared where
  * something is to be mapped; not for an access-flag fault.
@@ -183,7 +177,7 @@ enum s2_view {
 
 /* A guest's fault as the CPU reported it. s2_arm64_decode_abort() fills one in for Arm. */
 struct s2_fault {
-	s2_gpa_t gpa;   /* exact where known, else the page */
+	s2_gpa_t gpa;   /* exact where known, else the page; nothing for a conflict */
 	uint8_t access; /* enum s2_access */
 	uint8_t kind;   /* enum s2_fault_kind */
 	uint8_t walk;   /* met while the guest's own tables were walked (Arm: S1PTW) */
@@ -213,7 +207,9 @@ struct s2_exit {
 };
 
 /*
- * Handles a guest's fault. Returns 0 and says in *exit what to do next. Errors: S2_ENOMEM and
+ * Handles a guest's fault. Returns 0 and says in *exit what to do next. A TLB conflict is what
+ * FEAT_BBM level 2 may answer while a block is split in place: this CPU forgets all that it cached
+ * of the guest, by the port, and the guest goes on (DDI 0487, D8, TLB conflict aborts). Errors: S2_ENOMEM and
  * S2_EQUOTA (no table: free some and run the guest again), S2_EPORT (resolve() answered nonsense),
  * S2_EINVAL (*fault is nonsense). After an error nothing was changed.
  */

@@ -6,8 +6,9 @@
  *   63 59 58 55 54 53 52   51  50 48 47      n    16   11  10  9 8 7  6  5     2  1    0
  *   ignored SW   XN  Contig DBM  0   output addr.  nT       AF  SH  S2AP  MemAttr type valid
  *
- * Invalid entries belong to software apart from bit 0; bit 1 in them says busy.
- * Not here yet: addresses above 48 bits (LPA, LPA2), the contiguous bit, DBM, nT.
+ * Invalid entries belong to software apart from bit 0; bit 1 in them says busy. Of a table entry
+ * hardware ignores bits 11:2 (with 48-bit addresses; bit 10 is FEAT_HAFT's); bit 2 says settling.
+ * Not here yet: addresses above 48 bits (LPA, LPA2), the contiguous bit, DBM.
  */
 #ifndef S2_FORMAT_ARM64_H
 #define S2_FORMAT_ARM64_H
@@ -27,6 +28,8 @@
 #define ARM64_SW        (15ull << ARM64_SW_SHIFT)
 #define ARM64_ADDR_BITS 48
 #define ARM64_BUSY      (1ull << 1)
+#define ARM64_SETTLE    (1ull << 2)  /* of a table entry */
+#define ARM64_NT        (1ull << 16) /* of a block */
 
 static S2_ALWAYS_INLINE int arm64_valid(uint64_t entry)
 {
@@ -35,7 +38,13 @@ static S2_ALWAYS_INLINE int arm64_valid(uint64_t entry)
 
 static S2_ALWAYS_INLINE int arm64_table(uint64_t entry, unsigned int level)
 {
-	return level > 0 && (entry & (ARM64_VALID | ARM64_TABLE)) == (ARM64_VALID | ARM64_TABLE);
+	return level > 0 &&
+	       (entry & (ARM64_VALID | ARM64_TABLE | ARM64_SETTLE)) == (ARM64_VALID | ARM64_TABLE);
+}
+
+static S2_ALWAYS_INLINE int arm64_settling(uint64_t entry, unsigned int level)
+{
+	return level > 0 && (entry & (entry & ARM64_TABLE ? ARM64_SETTLE : ARM64_NT)) != 0;
 }
 
 static S2_ALWAYS_INLINE uint64_t arm64_addr(uint64_t entry, unsigned int shift)
@@ -173,8 +182,11 @@ static S2_ALWAYS_INLINE int arm64_attr_ok(struct s2_attr attr, uint32_t features
 		.max_ipa_bits = ARM64_ADDR_BITS,                                             \
 		.leaf_levels = (mask),                                                       \
 		.busy = ARM64_BUSY,                                                          \
+		.settle = ARM64_SETTLE,                                                      \
+		.nt = ARM64_NT,                                                              \
 		.valid = arm64_valid,                                                        \
 		.table = arm64_table,                                                        \
+		.settling = arm64_settling,                                                  \
 		.make_table = arm64_make_table,                                              \
 		.table_hpa = name##_table_hpa,                                               \
 		.make_leaf = arm64_make_leaf,                                                \

@@ -9,6 +9,7 @@
  *   invalid   0, or busy: software says that somebody is between break and make (s2_fmt_busy)
  *   table     points to a table of the next lower level
  *   leaf      translates
+ *   settling  a table or a block for the hardware, busy for software: a size changes in place
  */
 #ifndef S2_FORMAT_H
 #define S2_FORMAT_H
@@ -29,10 +30,15 @@ struct s2_fmt {
 	uint8_t max_ipa_bits;
 	uint8_t leaf_levels; /* bit n: level n can hold a leaf */
 	uint8_t pad;
-	uint64_t busy; /* one bit; it says busy in an invalid entry, whatever else stands there */
+	uint64_t busy;   /* one bit; it says busy in an invalid entry, whatever else stands there */
+	uint64_t settle; /* one bit that hardware ignores in a table entry: it is settling */
+	uint64_t nt;     /* one bit, of FEAT_BBM level 1, in a block: it is settling */
 
 	int (*valid)(uint64_t entry);
+	/* Settled; a settling entry is only ever asked about by s2_fmt_busy(). */
 	int (*table)(uint64_t entry, unsigned int level);
+	/* Of a valid entry. */
+	int (*settling)(uint64_t entry, unsigned int level);
 
 	uint64_t (*make_table)(uint64_t hpa);
 	uint64_t (*table_hpa)(uint64_t entry);
@@ -44,7 +50,7 @@ struct s2_fmt {
 	struct s2_attr (*leaf_attr)(uint64_t entry, uint32_t features);
 	/* The same leaf, its output `bytes` further on. */
 	uint64_t (*leaf_add)(uint64_t entry, uint64_t bytes);
-	/* All of a leaf that is not its output address. */
+	/* All of a leaf that is not its output address: a mask. */
 	uint64_t (*leaf_rest)(uint64_t entry);
 	/* The same leaf with other rights. */
 	uint64_t (*leaf_prot)(uint64_t entry, unsigned int prot, uint32_t features);
@@ -69,9 +75,12 @@ static S2_ALWAYS_INLINE uint64_t s2_fmt_size(const struct s2_fmt *f, unsigned in
 	return 1ull << s2_fmt_shift(f, level);
 }
 
-static S2_ALWAYS_INLINE int s2_fmt_busy(const struct s2_fmt *f, uint64_t entry)
+/* Somebody is in the midst of changing it: it is his until he is done. Ask this before all else. */
+static S2_ALWAYS_INLINE int s2_fmt_busy(const struct s2_fmt *f, uint64_t entry, unsigned int level)
 {
-	return !f->valid(entry) && (entry & f->busy) != 0;
+	int busy = f->valid(entry) ? f->settling(entry, level) : (entry & f->busy) != 0;
+
+	return S2_UNLIKELY(busy) ? 1 : 0;
 }
 
 #endif

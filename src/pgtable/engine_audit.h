@@ -22,7 +22,8 @@ static S2_ALWAYS_INLINE int engine_lookup(const struct s2_fmt *f, struct s2_pt *
 	if (S2_LIKELY(entry)) {
 		v = pte_load(entry);
 	} else {
-		walk(f, pt, gpa, 0, 0, &pos);
+		/* As the guest sees it: a table that is settling is one already. */
+		walk_past(f, pt, gpa, 0, 0, f->settle, &pos);
 		v = pos.value;
 		level = pos.at.level;
 	}
@@ -188,7 +189,9 @@ static S2_ALWAYS_INLINE int engine_audit(const struct s2_fmt *f, struct s2_pt *p
 		}
 		v = pte_load(entry);
 		*where = scan_gpa(f, &scan);
-		if (f->table(v, scan.level)) {
+		if (s2_fmt_busy(f, v, scan.level)) {
+			census->busy++;
+		} else if (f->table(v, scan.level)) {
 			into = s2_table_at(pt, f->table_hpa(v));
 			if (v != f->make_table(f->table_hpa(v)))
 				return S2_ECORRUPT;
@@ -200,8 +203,6 @@ static S2_ALWAYS_INLINE int engine_audit(const struct s2_fmt *f, struct s2_pt *p
 				return S2_ECORRUPT;
 			used[scan.level] = 1;
 			census->leaves[scan.level]++;
-		} else if (s2_fmt_busy(f, v)) {
-			census->busy++;
 		} else if (v) {
 			return S2_ECORRUPT;
 		}

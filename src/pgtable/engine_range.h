@@ -11,7 +11,7 @@
 #ifndef S2_ENGINE_RANGE_H
 #define S2_ENGINE_RANGE_H
 
-#include "engine.h"
+#include "engine_map.h"
 
 /* The table that an entry is in. Not for roots, which may be larger. */
 static S2_ALWAYS_INLINE uint64_t *entry_table(const struct s2_fmt *f, uint64_t *entry)
@@ -144,7 +144,7 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 		return S2_STEP_FLUSH;
 	walk(f, pt, job->gpa, job->end, 0, &pos);
 	size = s2_fmt_size(f, pos.at.level);
-	if (s2_fmt_busy(f, pos.value))
+	if (s2_fmt_busy(f, pos.value, pos.at.level))
 		return S2_STEP_BUSY;
 	if (!f->valid(pos.value)) {
 		job->gpa = min_u64(pos.at.gpa + size, job->end);
@@ -159,7 +159,7 @@ static S2_ALWAYS_INLINE int engine_unmap(const struct s2_fmt *f, struct s2_pt *p
 	stop = min_u64(table_end(f, job->gpa, pos.at.level), job->end);
 	while (ret == S2_STEP_ON && stop - job->gpa >= size) {
 		pos.value = pte_load(pos.at.entry);
-		if (s2_fmt_busy(f, pos.value)) {
+		if (s2_fmt_busy(f, pos.value, pos.at.level)) {
 			ret = S2_STEP_BUSY;
 			break;
 		}
@@ -243,6 +243,21 @@ static S2_ALWAYS_INLINE void revise_owes(struct s2_gather *gather, enum s2_revis
 		s2_gather_add(gather, gpa, end - gpa, level, flags);
 }
 
+/* The loop that has to be fast, out of the others' way: edit_run() by plain stores. */
+static S2_NOINLINE uint64_t store_run(uint64_t *entry, uint64_t most, uint64_t mask, uint64_t rest,
+				      uint64_t flip)
+{
+	uint64_t n = 0, value;
+
+	for (; n < most; n++) {
+		value = pte_load(&entry[n]);
+		if ((value & mask) != rest)
+			break;
+		(void)pte_edit(&entry[n], value, value ^ flip, 1);
+	}
+	return n;
+}
+
 /*
  * Does the same to a run of leaves that differ from the first in their output only; returns how
  * many there were. `store`: plain stores will do (pte_edit()).
@@ -252,15 +267,8 @@ static S2_ALWAYS_INLINE uint64_t edit_run(const struct s2_fmt *f, uint64_t *entr
 {
 	uint64_t n = 0, value;
 
-	if (store) { /* a loop of its own: it is the one that has to be fast */
-		for (; n < most; n++) {
-			value = pte_load(&entry[n]);
-			if (f->leaf_rest(value) != rest)
-				break;
-			(void)pte_edit(&entry[n], value, value ^ flip, 1);
-		}
-		return n;
-	}
+	if (store)
+		return store_run(entry, most, f->leaf_rest(~0ull), rest, flip);
 	while (n < most) {
 		value = pte_load(&entry[n]);
 		if (f->leaf_rest(value) != rest)
@@ -362,16 +370,20 @@ static S2_ALWAYS_INLINE uint64_t young_word(const struct s2_fmt *f, const struct
 	return n;
 }
 
-/* Cache maintenance goes with the very leaf that it was done for: for the rights that it lacked. */
-static S2_ALWAYS_INLINE uint64_t edit_synced(const struct s2_fmt *f, const struct s2_at *at,
-					     uint64_t value, const struct s2_job *job,
-					     uint64_t flip)
+/*
+ * Does it to the very leaf that was looked at. Cache maintenance goes with that, for the rights
+ * that it lacked; and a block may be one that is settling if it is looked at again.
+ */
+static S2_ALWAYS_INLINE uint64_t edit_one(const struct s2_fmt *f, const struct s2_at *at,
+					  uint64_t value, const struct s2_job *job,
+					  const struct s2_edit *edit)
 {
 	struct s2_attr attr = f->leaf_attr(value, at->pt->cpu.features);
 
-	map_sync(at, f->leaf_hpa(value, at->level), s2_fmt_size(f, at->level), attr,
-		 job->how & ~(unsigned int)attr.prot);
-	return pte_edit(at->entry, value, value ^ flip, 0) ? 1 : 0;
+	if (edit->syncs)
+		map_sync(at, f->leaf_hpa(value, at->level), s2_fmt_size(f, at->level), attr,
+			 job->how & ~(unsigned int)attr.prot);
+	return !edit->flip || pte_edit(at->entry, value, value ^ edit->flip, 0);
 }
 
 /*
@@ -385,9 +397,9 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 {
 	struct s2_pos pos = { .at = { .walker = walker, .gather = gather } };
 	struct s2_at *at = &pos.at;
-	uint64_t size, stop, value, rest, part, n, from = ~0ull, to = 0;
+	uint64_t size, stop, value, rest, part, most, n, from = ~0ull, to = 0;
+	int ret = S2_STEP_ON, store;
 	struct s2_edit edit;
-	int ret = S2_STEP_ON;
 
 	walk(f, pt, job->gpa, 0, 0, &pos);
 	size = s2_fmt_size(f, at->level);
@@ -399,12 +411,12 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 		value = pte_load(at->entry);
 		at->gpa = align_down(job->gpa, size);
 		part = min_u64(at->gpa + size, job->end) - job->gpa;
-		if (!f->valid(value) && !s2_fmt_busy(f, value)) {
+		ret = s2_fmt_busy(f, value, at->level) ? S2_STEP_BUSY : S2_STEP_ON;
+		if (ret == S2_STEP_ON && !f->valid(value)) {
 			job->gpa += part;
 			n = 1;
 			continue;
 		}
-		ret = s2_fmt_busy(f, value) ? S2_STEP_BUSY : S2_STEP_ON;
 		if (ret != S2_STEP_ON || f->table(value, at->level))
 			break;
 		ret = revise_leaf(f, at, value, job, what, &edit);
@@ -415,13 +427,12 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 		if (ret != S2_STEP_ON)
 			break;
 		rest = f->leaf_rest(value);
-		if (edit.syncs) {
-			n = edit_synced(f, at, value, job, edit.flip);
+		if (edit.syncs || (at->level && !exclusive)) {
+			n = edit_one(f, at, value, job, &edit);
 		} else {
-			n = edit_run(f, at->entry, part == size ? (stop - job->gpa) / size : 1,
-				     rest, edit.flip,
-				     exclusive &&
-					     (f->young(value) || !(pt->cpu.features & S2_CPU_HA)));
+			most = part == size ? (stop - job->gpa) / size : 1;
+			store = exclusive && (f->young(value) || !(pt->cpu.features & S2_CPU_HA));
+			n = edit_run(f, at->entry, most, rest, edit.flip, store);
 			if (at->level == 0 && (edit.flip || what == S2_REVISE_RELAX))
 				edit_keep(walker, what, job->how, rest, edit.flip);
 		}

@@ -12,6 +12,8 @@
  *            of leaves is tightened or relaxed by engine_revise(), which owes the same)
  *   break    output, type or size differs (RWHZWS): invalid, invalidate everywhere, then make
  *            (RDDMVT), all within one walker section, so that nothing is ever between them
+ *   settle   a block becomes a table of the same where FEAT_BBM lets that happen in place: the
+ *            guest goes on meanwhile, software finds the entry busy as between break and make
  *
  * Between break and make the entry is `busy`: whoever meets it leaves its section and retries.
  * Only who broke it makes it; the table it is in cannot be freed meanwhile (deferred free), though
@@ -101,6 +103,29 @@ static S2_ALWAYS_INLINE void pte_make(const struct s2_fmt *f, const struct s2_at
 	if (!pte_cas(entry, &busy, new_entry))
 		__builtin_trap(); /* invariant 3: only who broke an entry makes it */
 	at->gather->publish |= f->valid(new_entry) ? 1 : 0;
+}
+
+/*
+ * The same two halves of a block that becomes a table by FEAT_BBM (DDI 0487, D8, support levels for
+ * changing table or block size), with an invalidation of the block between them. Level 2: the table
+ * takes its place at once, and until that invalidation a TLB may hold both. Level 1: first the
+ * block gets nT, so that no TLB holds what the table could be in conflict with. Whoever changed
+ * something below the table meanwhile might invalidate by a level at which the block that is still
+ * cached is not found: so it is nobody's (invariant 15). Returns 0 if the entry is not `old` any
+ * more.
+ */
+static S2_ALWAYS_INLINE int pte_settle(const struct s2_fmt *f, uint64_t *entry, uint64_t *old,
+				       uint64_t table)
+{
+	return pte_cas(entry, old, f->make_table(table) | f->settle);
+}
+
+static S2_ALWAYS_INLINE void pte_settled(const struct s2_fmt *f, uint64_t *entry, uint64_t table)
+{
+	uint64_t settling = f->make_table(table) | f->settle;
+
+	if (!pte_cas(entry, &settling, f->make_table(table)))
+		__builtin_trap(); /* invariant 15, as 3 */
 }
 
 enum pte_change {

@@ -14,17 +14,18 @@
 #define VTCR_IRGN0_WBA (1ull << 8)
 #define VTCR_SL0_SHIFT 6
 
-#define ESR_EC_SHIFT 26
-#define ESR_EC_IABT  0x20
-#define ESR_ISV      (1ull << 24)
-#define ESR_SAS      22
-#define ESR_SSE      (1ull << 21)
-#define ESR_SRT      16
-#define ESR_SF       (1ull << 15)
-#define ESR_CM       (1ull << 8)
-#define ESR_S1PTW    (1ull << 7)
-#define ESR_WNR      (1ull << 6)
-#define ESR_FSC      0x3f
+#define ESR_EC_SHIFT     26
+#define ESR_EC_IABT      0x20
+#define ESR_ISV          (1ull << 24)
+#define ESR_SAS          22
+#define ESR_SSE          (1ull << 21)
+#define ESR_SRT          16
+#define ESR_SF           (1ull << 15)
+#define ESR_CM           (1ull << 8)
+#define ESR_S1PTW        (1ull << 7)
+#define ESR_WNR          (1ull << 6)
+#define ESR_FSC          0x3f
+#define ESR_FSC_CONFLICT 0x30
 
 /* DFSC and IFSC without the level: 1 translation, 2 access flag, 3 permission; as our kinds. */
 #define ESR_FSC_PERMISSION 3
@@ -65,6 +66,18 @@ static void decode_mmio(uint64_t esr, struct s2_arm64_mmio *mmio)
 	mmio->write = (esr & ESR_WNR) != 0;
 }
 
+/* No fault of the tables. A conflict says nothing but that it is one (HPFAR_EL2 is UNKNOWN). */
+static S2_NOINLINE int decode_conflict(unsigned int ec, uint64_t esr, struct s2_fault *fault,
+				       struct s2_arm64_mmio *mmio)
+{
+	if ((ec & ~4u) != ESR_EC_IABT || (esr & ESR_FSC) != ESR_FSC_CONFLICT)
+		return S2_EINVAL;
+	*fault = (struct s2_fault){ .kind = S2_FAULT_CONFLICT };
+	if (mmio)
+		*mmio = (struct s2_arm64_mmio){ 0 };
+	return 0;
+}
+
 int s2_arm64_decode_abort(uint64_t esr, uint64_t hpfar, uint64_t far, struct s2_fault *fault,
 			  struct s2_arm64_mmio *mmio)
 {
@@ -72,8 +85,8 @@ int s2_arm64_decode_abort(uint64_t esr, uint64_t hpfar, uint64_t far, struct s2_
 	unsigned int class = (unsigned int)(esr & ESR_FSC) >> 2; /* without the level */
 	unsigned int walk = (unsigned int)(esr / ESR_S1PTW) & 1, data = ec / 4 & 1, access;
 
-	if ((ec & ~4u) != ESR_EC_IABT || class - 1 >= 3)
-		return S2_EINVAL;
+	if (S2_UNLIKELY((ec & ~4u) != ESR_EC_IABT || class - 1 >= 3))
+		return decode_conflict(ec, esr, fault, mmio);
 	if (S2_UNLIKELY(walk))
 		access = class == ESR_FSC_PERMISSION ? S2_ACCESS_WRITE : S2_ACCESS_READ;
 	else if (!data)

@@ -454,6 +454,18 @@ static S2_NOINLINE void describe_exit(const struct s2_vm *vm, struct s2_walker *
 		s2_count(&walker->stats.exit_abort, 1);
 }
 
+/* Not a fault of the tables: the TLB disagrees with itself, or *fault is nonsense. */
+static S2_NOINLINE int conflict(const struct s2_vm *vm, struct s2_walker *walker,
+				const struct s2_fault *fault, struct s2_exit *exit)
+{
+	if (fault->kind != S2_FAULT_CONFLICT)
+		return S2_EINVAL;
+	s2_count(&walker->stats.fault[S2_FAULT_CONFLICT], 1);
+	s2_tlb_forget(&vm->pt, walker);
+	*exit = (struct s2_exit){ .reason = S2_EXIT_RESUME };
+	return 0;
+}
+
 int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *fault,
 	     struct s2_exit *exit)
 {
@@ -462,7 +474,7 @@ int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *
 
 	if (S2_UNLIKELY(fault->access > S2_ACCESS_EXEC || fault->kind > S2_FAULT_ACCESS ||
 			fault->gpa.gpa >> vm->pt.ipa_bits))
-		return S2_EINVAL;
+		return conflict(vm, walker, fault, exit);
 	rq = request_of(vm, fault);
 	s2_count(&walker->stats.fault[fault->kind], 1);
 	if (S2_UNLIKELY(fault->walk))
