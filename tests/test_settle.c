@@ -30,13 +30,15 @@ static void up(uint8_t bbm, uint32_t features)
 	assert_int_equal(fixture_level(f, BLOCK), 1);
 }
 
-/* The ways to a split. All are about the first page. */
+/* The ways to a split, all about the first page; and one that takes the block as it is. */
 enum way {
 	BY_SPLIT,
 	BY_UNMAP,
 	BY_PROTECT,
 	BY_MAP,
-	WAYS
+	WAYS,
+	AGE = WAYS,
+	ALL_WAYS
 };
 
 static void go(enum way way, struct s2_walker *walker, struct s2_gather *gather)
@@ -53,6 +55,9 @@ static void go(enum way way, struct s2_walker *walker, struct s2_gather *gather)
 		break;
 	case BY_PROTECT:
 		ret = s2_pt_protect(pt(), s2_gpa(BLOCK), PAGE, S2_W, walker, gather, &progress);
+		break;
+	case AGE:
+		ret = s2_pt_age(pt(), s2_gpa(BLOCK), PAGE, S2_AGE_CLEAR, walker, gather, &progress);
 		break;
 	case BY_MAP:
 	default:
@@ -141,25 +146,28 @@ static void work(void *ctx, uint64_t gpa)
 
 static void test_nobody_below(void **state)
 {
-	static const uint32_t features[] = { S2_CPU_FWB | S2_CPU_DIC, S2_CPU_FWB | S2_CPU_DIC |
-									      S2_CPU_HA |
-									      S2_CPU_TLB_LEVEL };
-	const struct sim_second_config second = { .fn = work, .walker = &f->other, .odds = 32768 };
+	static const uint32_t more[] = { 0, S2_CPU_HA | S2_CPU_TLB_LEVEL };
+	struct sim_second_config second = { .fn = work, .walker = &f->other };
+	int ran;
 
 	(void)state;
-	for (unsigned int i = 0; i < 3 * WAYS * 2 * 20; i++) {
-		up((uint8_t)(i % 3), features[i / 3 % 2]);
-		other_way = (enum way)(i / 6 % WAYS);
-		if (i & 1) /* hardware makes it young meanwhile, where it can */
+	for (unsigned int i = 0; i < 3 * ALL_WAYS * 2 * 60; i++) {
+		up((uint8_t)(i % 3), S2_CPU_FWB | S2_CPU_DIC | more[i / 3 % 2]);
+		other_way = (enum way)(i / 6 % ALL_WAYS);
+		if (i / 60 % 2) /* hardware makes it young meanwhile, where it can */
 			assert_int_equal(s2_pt_age(pt(), s2_gpa(BLOCK), BLOCK, S2_AGE_CLEAR,
 						   &f->walker, &f->gather, &f->progress),
 					 0);
 		s2_gather_flush(&f->gather, &f->walker);
-		f->sim.rng += i;
+		f->sim.config.seed = i + 1; /* the other comes at other moments */
+		second.odds = i / 30 % 2 ? 16384 : 32768;
 		sim_second_arm(&f->sim, &second);
 		go(BY_SPLIT, &f->walker, &f->gather);
-		(void)sim_second_finish(&f->sim);
+		ran = sim_second_finish(&f->sim);
 		assert_int_equal(fixture_level(f, 2 * BLOCK - PAGE), 0);
+		assert_int_equal(fixture_level(f, BLOCK), ran && other_way == BY_UNMAP ? -1 : 0);
+		if (ran && other_way == AGE && !(pt()->cpu.features & S2_CPU_HA))
+			assert_int_equal(f->leaf.young, 0);
 		fixture_down(f);
 	}
 }

@@ -216,8 +216,8 @@ static S2_ALWAYS_INLINE int split_first(const struct s2_fmt *f, const struct s2_
 }
 
 /*
- * The second write of three at FEAT_BBM level 1. The block has nT, and is invalidated; only
- * hardware has changed it since.
+ * The second write of three at FEAT_BBM level 1. The block has nT, and is invalidated. Since then
+ * hardware may have made it young, and others may have edited its rights or its age (edit_run()).
  */
 static S2_ALWAYS_INLINE void split_second(const struct s2_fmt *f, const struct s2_at *at,
 					  uint64_t *entry, uint64_t *table)

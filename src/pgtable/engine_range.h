@@ -260,7 +260,8 @@ static S2_NOINLINE uint64_t store_run(uint64_t *entry, uint64_t most, uint64_t m
 
 /*
  * Does the same to a run of leaves that differ from the first in their output only; returns how
- * many there were. `store`: plain stores will do (pte_edit()).
+ * many there were. `store`: plain stores will do (pte_edit()). A block that gets nT meanwhile is
+ * edited all the same: who splits it takes it as it is by then (split_second()).
  */
 static S2_ALWAYS_INLINE uint64_t edit_run(const struct s2_fmt *f, uint64_t *entry, uint64_t most,
 					  uint64_t rest, uint64_t flip, int store)
@@ -370,20 +371,16 @@ static S2_ALWAYS_INLINE uint64_t young_word(const struct s2_fmt *f, const struct
 	return n;
 }
 
-/*
- * Does it to the very leaf that was looked at. Cache maintenance goes with that, for the rights
- * that it lacked; and a block may be one that is settling if it is looked at again.
- */
-static S2_ALWAYS_INLINE uint64_t edit_one(const struct s2_fmt *f, const struct s2_at *at,
-					  uint64_t value, const struct s2_job *job,
-					  const struct s2_edit *edit)
+/* Cache maintenance goes with the very leaf that it was done for: for the rights that it lacked. */
+static S2_ALWAYS_INLINE uint64_t edit_synced(const struct s2_fmt *f, const struct s2_at *at,
+					     uint64_t value, const struct s2_job *job,
+					     uint64_t flip)
 {
 	struct s2_attr attr = f->leaf_attr(value, at->pt->cpu.features);
 
-	if (edit->syncs)
-		map_sync(at, f->leaf_hpa(value, at->level), s2_fmt_size(f, at->level), attr,
-			 job->how & ~(unsigned int)attr.prot);
-	return !edit->flip || pte_edit(at->entry, value, value ^ edit->flip, 0);
+	map_sync(at, f->leaf_hpa(value, at->level), s2_fmt_size(f, at->level), attr,
+		 job->how & ~(unsigned int)attr.prot);
+	return pte_edit(at->entry, value, value ^ flip, 0) ? 1 : 0;
 }
 
 /*
@@ -427,8 +424,8 @@ static S2_ALWAYS_INLINE int engine_revise(const struct s2_fmt *f, struct s2_pt *
 		if (ret != S2_STEP_ON)
 			break;
 		rest = f->leaf_rest(value);
-		if (edit.syncs || (at->level && !exclusive)) {
-			n = edit_one(f, at, value, job, &edit);
+		if (edit.syncs) {
+			n = edit_synced(f, at, value, job, edit.flip);
 		} else {
 			most = part == size ? (stop - job->gpa) / size : 1;
 			store = exclusive && (f->young(value) || !(pt->cpu.features & S2_CPU_HA));
