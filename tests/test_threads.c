@@ -516,7 +516,7 @@ static void test_all_features(void **state)
 static void test_hardware_age(void **state)
 {
 	(void)state;
-	run(S2_CPU_HA | S2_CPU_TLB_RANGE, 0);
+	run(S2_CPU_HA | S2_CPU_TLB_RANGE, 1);
 }
 
 int main(int argc, char **argv)
