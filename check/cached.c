@@ -420,6 +420,8 @@ static int strike(struct s2c *model, struct chk_stale *stale, void *ctx)
 		note(model, stale, CHK_NOTE_LOCAL);
 	}
 	if (pending.leaf | pending.table | pending.combined) {
+		stale->issued |= pending.leaf | pending.table;
+		stale->issued_combined |= pending.combined;
 		pend(model, issue->cpu, &pending);
 		note(model, stale, CHK_NOTE_INCOMPLETE);
 	}

@@ -142,7 +142,7 @@ static int writes(struct s2c *model, struct chk_stale *stale, void *ctx)
 {
 	const struct ask *ask = ctx;
 
-	if (stale->kind != CHK_WIDENED && stale->desc.kind == CHK_LEAF &&
+	if (stale->desc.kind == CHK_LEAF &&
 	    (stale->desc.rights & S2C_W || (stale->tree->regime.hd && stale->desc.dbm))) {
 		say_stale(model, stale, NULL, ask->missing, ask->what);
 		chk_stale_drop(model, stale);
@@ -150,14 +150,37 @@ static int writes(struct s2c *model, struct chk_stale *stale, void *ctx)
 	return 0;
 }
 
+/* Do the tables grant any of these rights in [gpa, last], which this leaf does not have? */
+static int grants(struct s2c *model, const struct chk_stale *stale, uint64_t gpa, uint64_t last,
+		  unsigned int rights)
+{
+	const struct chk_regime *regime = &stale->tree->regime;
+	struct s2c_leaf leaf;
+
+	while (!s2c_translate(model, regime->vmid, gpa, &leaf)) {
+		if (leaf.mapped && leaf.rights & rights & ~stale->desc.rights)
+			return 1;
+		gpa |= chk_size(regime, leaf.level) - 1;
+		if (gpa >= last)
+			break;
+		gpa++;
+	}
+	return 0;
+}
+
+/* A leaf in this CPU's TLB denies what it was given, be it of the size that stands there now or
+ * not. */
 static int denies(struct s2c *model, struct chk_stale *stale, void *ctx)
 {
 	const struct ask *ask = ctx;
-	struct chk_desc now = chk_slot_desc(stale->node, stale->index);
 	unsigned int asked = ask->event->op & ~(model->config.cpu.features & S2C_XNX ? 0u : S2C_XP);
+	uint64_t gpa = chk_slot_gpa(stale->node, stale->index), from = ask->event->address;
+	uint64_t last = gpa + (chk_size(&stale->tree->regime, stale->node->level) - 1);
+	uint64_t to = from + (ask->event->value - 1);
 
-	if (stale->kind == CHK_WIDENED && (stale->leaf | stale->combined) >> ask->event->cpu & 1 &&
-	    now.kind == CHK_LEAF && now.rights & asked & ~stale->desc.rights) {
+	if (stale->desc.kind == CHK_LEAF &&
+	    (stale->leaf | stale->combined) >> ask->event->cpu & 1 &&
+	    grants(model, stale, from > gpa ? from : gpa, to < last ? to : last, asked)) {
 		stale->notes &= (uint8_t)~CHK_NOTE_LOCAL; /* on this CPU it would have done */
 		say_stale(model, stale, NULL, ask->missing, ask->what);
 		chk_stale_drop(model, stale);

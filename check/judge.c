@@ -191,6 +191,29 @@ static void meet_stale(struct s2c *model, struct meet *meet)
 	(void)chk_each_below(model, meet->node, meet->index, meet_below, meet);
 }
 
+void chk_judge_lost(struct s2c *model, struct chk_stale *stale)
+{
+	uint64_t index = stale->index;
+
+	for (struct chk_node *node = stale->node; node; index = node->up_index, node = node->up) {
+		struct chk_desc desc = chk_slot_desc(node, index);
+		struct meet meet = { node, index, &desc, NULL };
+		struct chk_about about = { .tree = stale->tree,
+					   .node = node,
+					   .index = index,
+					   .stale = stale,
+					   .value = node->slot[index].value };
+
+		if (desc.kind != CHK_LEAF || agrees(&node->tree->regime, stale, &meet))
+			continue;
+		chk_violation(
+			model, "bbm-size", &about,
+			"gpa 0x%llx has another translation in a table that the leaf here has "
+			"replaced in place, and that CPUs may still walk to",
+			ull(chk_slot_gpa(stale->node, stale->index)));
+	}
+}
+
 /* The rules about what a leaf may lead to. */
 
 static int uncached(const struct chk_regime *regime, const struct chk_desc *desc)

@@ -8,7 +8,8 @@
  * still pick it up, and so it is a stale record from the beginning: reachable by way of the pointer
  * only, it goes with or after it, like all else that the pointer led to, and is in the way of the
  * same things (a page that is taken back, a new entry at its place). A table that is linked there
- * can be walked as well, and so can what is in it.
+ * can be walked as well, and so can what is in it. If a leaf took the table's place at once
+ * (FEAT_BBM), the lost one must agree with it.
  *
  * Any other store of something that looks valid is no entry: the memory has become something else.
  */
@@ -64,6 +65,24 @@ static void lose_table(struct s2c *model, struct chk_node *node, uint64_t pa, st
 	}
 }
 
+/* A page is marked dirty where nobody will look: in a table that a clean leaf has replaced. */
+static void lose_dirty(struct s2c *model, const struct chk_stale *stale)
+{
+	struct chk_about about = { .tree = stale->tree, .stale = stale, .index = stale->index };
+
+	if (!stale->tree->regime.hd || !stale->desc.dbm || !(stale->desc.rights & S2C_W))
+		return;
+	for (about.node = stale->node; about.node; about.node = about.node->up) {
+		struct chk_desc desc = chk_slot_desc(about.node, about.index);
+
+		if (desc.kind == CHK_LEAF && desc.dbm && !(desc.rights & S2C_W))
+			chk_violation(model, "dirty-dropped", &about,
+				      "is clean, and a page of the table that it has replaced in "
+				      "place was marked dirty");
+		about.index = about.node->up_index;
+	}
+}
+
 static void lose(struct s2c *model, struct chk_node *node, uint64_t index, uint64_t entry,
 		 uint64_t value, struct chk_stale *via)
 {
@@ -72,6 +91,10 @@ static void lose(struct s2c *model, struct chk_node *node, uint64_t index, uint6
 	if (!stale)
 		return;
 	stale->entry = entry;
+	if (stale->desc.kind == CHK_LEAF) {
+		chk_judge_lost(model, stale);
+		lose_dirty(model, stale);
+	}
 	if (stale->desc.kind == CHK_TABLE && node->level)
 		lose_table(model, chk_node_below(node, index), stale->desc.pa, stale);
 }

@@ -59,10 +59,12 @@ struct chk_stale {
 	struct chk_desc desc;
 	struct s2c_who made, broken, culprit;
 	uint64_t leaf, combined, table; /* CPUs */
-	uint64_t struck, struck_at;     /* pointer: what the invalidation of that event takes */
-	uint64_t pending;               /* index among those of the CPU that struck it last */
-	uint8_t kind;                   /* enum chk_stale_kind */
-	uint8_t notes;                  /* enum chk_note */
+	uint64_t issued,
+		issued_combined;    /* CPUs: goes there when a TLBI that was issued is complete */
+	uint64_t struck, struck_at; /* pointer: what the invalidation of that event takes */
+	uint64_t pending;           /* index among those of the CPU that struck it last */
+	uint8_t kind;               /* enum chk_stale_kind */
+	uint8_t notes;              /* enum chk_note */
 	uint8_t in_use;
 	uint8_t listed; /* among those of the tree that are owed, or half gone */
 	uint8_t pad[5];
@@ -296,6 +298,9 @@ void chk_change(struct s2c *model, struct chk_unit *unit, uint64_t pa, uint64_t 
 /* An entry has come into reach by a link, or was written: does it meet anything? */
 void chk_judge_made(struct s2c *model, struct chk_node *node, uint64_t index,
 		    const struct chk_desc *desc, const struct chk_desc *old);
+
+/* A leaf was made where only a removed table leads to: has another leaf taken the table's place? */
+void chk_judge_lost(struct s2c *model, struct chk_stale *stale);
 
 /* lost.c */
 /* A word of a table that was unlinked has a new value; walkers may still come to it. */

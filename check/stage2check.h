@@ -313,6 +313,69 @@ enum s2c_fault {
 /* Returns 0, or -1: this VMID never ran, or gpa is beyond its size. */
 int s2c_translate(struct s2c *model, unsigned int vmid, uint64_t gpa, struct s2c_leaf *leaf);
 
+/*
+ * What TLBs may hold. Nothing ever falls out of one by itself: what stood in the tables while a CPU
+ * ran the guest may be there until a TLBI of it is complete.
+ */
+enum s2c_held_kind {
+	S2C_HELD_NOW = 1u << 0,     /* it stands in the tables */
+	S2C_HELD_WIDENED = 1u << 1, /* stood there; the same does now, with more rights, say */
+	S2C_HELD_NARROWED =
+		1u << 2,         /* ... with fewer rights: who holds it has rights that are gone */
+	S2C_HELD_GONE = 1u << 3, /* stood there; something else does now, or nothing */
+	S2C_HELD_OLD = S2C_HELD_WIDENED | S2C_HELD_NARROWED | S2C_HELD_GONE,
+};
+
+/* One entry. Masks have one bit a CPU. A CPU that is in none of them does not hold it. */
+struct s2c_held {
+	uint64_t gpa, size; /* what it translates */
+	uint64_t pa;        /* where it leads: of its first byte; or the table that it points to */
+	uint64_t entry;     /* address of the descriptor ... */
+	uint64_t value;     /* ... and what it is, or was */
+	uint64_t leaf;      /* CPUs that may hold it as a leaf of stage 2 ... */
+	uint64_t combined;  /* ... as a combined entry of stages 1 and 2 ... */
+	uint64_t table;     /* ... as a pointer to a table */
+	/*
+	 * CPUs that lose it when a TLBI which was issued is complete: at a DSB of its issuer. The
+	 * first is of `leaf` and `table`.
+	 */
+	uint64_t issued, issued_combined;
+	struct s2c_who made;   /* the last store to it */
+	struct s2c_who broken; /* the store that made it old; event 0: none, it stands there */
+	uint8_t kind;          /* enum s2c_held_kind, one of them */
+	uint8_t is_table;      /* a pointer to a table: `rights` and `memattr` mean nothing */
+	uint8_t level;
+	uint8_t rights;  /* enum s2c_rights */
+	uint8_t memattr; /* MemAttr[3:0] */
+	uint8_t pad[3];
+};
+
+/* Where one is in a range. The caller's; all of it is s2c_held_begin()'s business. */
+struct s2c_held_walk {
+	struct s2c *model;
+	const void *node, *stale;
+	uint64_t gpa, last, index;
+	uint64_t event;
+	unsigned int which, stage;
+};
+
+/*
+ * Begins to look at what TLBs may hold of [gpa, gpa + size) under this VMID: of those kinds that
+ * are in `which`. Returns 0, or -1: the VMID never ran, gpa is beyond its size, or the range is
+ * empty or wraps. (What of it is beyond the size, nothing translates.)
+ */
+int s2c_held_begin(struct s2c *model, unsigned int vmid, uint64_t gpa, uint64_t size,
+		   unsigned int which, struct s2c_held_walk *walk);
+/*
+ * Returns 1 and fills in *held: the next one, by address, the larger before what lies in it; at
+ * one place what stands there first, then the newest of what stood there. Returns 0: there is no
+ * more. Returns -1: the model was told of an event since s2c_held_begin(), so begin again.
+ *
+ * No memory is allocated. All of a walk costs as much as going once through those tables of the
+ * range that stand there (if `which` has S2C_HELD_NOW) or had entries that may be held still.
+ */
+int s2c_held_next(struct s2c_held_walk *walk, struct s2c_held *held);
+
 const char *s2c_kind_name(unsigned int kind);
 const char *s2c_tlbi_name(unsigned int op);
 const char *s2c_barrier_name(unsigned int op);

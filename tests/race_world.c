@@ -1,80 +1,99 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The world in which the races of races.c are run: a small simulated machine, made anew for each
- * run, what each verb does, and who judges.
+ * run, and who does what each verb says. Who judges: race_judge.c.
  *
- * Who judges: the model, at every event. The host (nothing is mapped, cached or held of what it has
- * just taken, however long it takes). The vCPU (if the slots stood still meanwhile, the exit is
- * what they say). At the end: nothing is owed, busy, counted or leaked; what is mapped is what
- * backs the page now, with no more rights than its slot gives; and each page can still be faulted
- * in.
- *
- * Two kinds of machine: a plain one with two levels of tables below the root, and one with a single
- * level, whose CPUs do everything and whose port has a barrier().
+ * Kinds of machine: a plain one with two levels of tables below the root; one with a single level,
+ * whose CPUs do everything, FEAT_BBM 2 too, and whose port has a barrier(); and two whose CPUs set
+ * access flags: with FEAT_BBM 1 and the plain one's tables, for races with blocks; with FEAT_BBM 2
+ * and the other's, for races in which pages grow old. There hardware acts by plan, as USE says, not
+ * by chance.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <stage2/arm64.h>
-#include <stage2/hold.h>
 
-#include "../src/pgtable/internal.h"
-#include "machine.h"
-#include "races.h"
-
-#define PAGE    PAGES(1)
-#define WALKERS (RACE_ACTORS + 1)
-#define HOME    RACE_ACTORS /* walker and CPU of who sets up and looks afterwards */
-#define CHUNKS  8
-#define ALL     (1ull << 32) /* of guest memory, that anybody uses */
+#include "race_world.h"
 
 #define FAST (S2_CPU_FWB | S2_CPU_DIC | S2_CPU_TLB_RANGE | S2_CPU_TLB_LEVEL)
 
-struct world {
-	struct sim sim;
-	struct s2_vm vm;
-	struct s2_walker walker[WALKERS];
-	struct s2_memslot slot[2]; /* the engine's */
-	struct s2_memslot is[2];   /* what we believe of them; size 0: not there */
-	unsigned int moving;       /* changes of slots under way, ... */
-	uint64_t moved;            /* ... and begun so far */
-	uint64_t held[WALKERS];    /* the page that this one uses, plus 1 */
-	unsigned int pages_only;   /* a bit each: for whom resolve() knows no blocks */
-	const struct race *race;
-	int barrier;
-	int loud;
+static const struct machine {
+	const char *name;
+	uint32_t features;
+	uint8_t bbm, ipa_bits, barrier;
+} machines[RACE_MACHINES] = {
+	{ "", 0, 0, 39, 0 },
+	{ "+barrier", FAST, 2, 34, 1 },
+	{ "+bbm1", S2_CPU_HA, 1, 39, 0 },
+	{ "+ha", FAST | S2_CPU_HA, 2, 34, 0 },
 };
 
 static struct world world;
 
-static const char *const verb_name[VERBS] = {
+const char *const race_verb[VERBS] = {
 	"nothing",
 	"fault",
 	"fault on a page",
 	"permission fault",
 	"access flag fault",
 	"prefault",
+	"use",
 	"take",
 	"take and give",
 	"put other memory",
 	"put another block",
+	"withdraw writing",
+	"put other memory by name",
+	"withdraw writing by name",
+	"hold",
 	"add slot",
 	"delete",
 	"move slot",
 	"rename slot",
 	"make slot read-only",
+	"make private",
+	"make shared",
+	"forbid writing",
+	"allow writing",
 	"map block",
 	"unmap",
 	"protect",
 	"relax",
 	"age",
+	"harvest age",
 	"split",
+	"run out of memory",
+	"have memory again",
 };
+
+int somebody(const struct race *race, enum verb verb)
+{
+	for (unsigned int n = 0; n < RACE_ACTORS; n++)
+		for (unsigned int i = 0; i < RACE_ACTS; i++)
+			if (race->actor[n][i].verb == verb)
+				return 1;
+	return 0;
+}
+
+const char *race_machine(const struct race *race, unsigned int machine)
+{
+	int ages = somebody(race, AGE) || somebody(race, YOUNG) || somebody(race, USE);
+
+	if ((machine == 2 && !race->blocks) || (machine == 3 && !ages))
+		return NULL;
+	return machines[machine].name;
+}
+
+int race_happened(void)
+{
+	return world.refused || !somebody(world.race, EXHAUST);
+}
 
 /* What the slots say */
 
-static const struct s2_memslot *slot_of(const struct world *w, uint64_t gpa)
+const struct s2_memslot *slot_of(const struct world *w, uint64_t gpa)
 {
 	for (unsigned int i = 0; i < 2; i++)
 		if (gpa - w->is[i].gpa.gpa < w->is[i].size)
@@ -82,322 +101,87 @@ static const struct s2_memslot *slot_of(const struct world *w, uint64_t gpa)
 	return NULL;
 }
 
-static uint64_t hpa_of(const struct world *w, const struct s2_memslot *slot, uint64_t gpa)
+unsigned int attrs_of(const struct world *w, uint64_t gpa)
 {
-	uint64_t offset = slot->hva.hva + (gpa - slot->gpa.gpa) - SIM_HVA_BASE;
+	const struct s2_memslot *slot = slot_of(w, gpa);
+
+	return slot && slot->attrs ? w->attrs_are[(gpa - slot->gpa.gpa) / PAGE] : 0;
+}
+
+uint64_t hpa_of(const struct world *w, const struct s2_memslot *slot, uint64_t gpa)
+{
+	int private = slot->attrs && attrs_of(w, gpa) & S2_PAGE_PRIVATE;
+	uint64_t hva = private ? slot->priv.hva : slot->hva.hva;
+	uint64_t offset = hva + (gpa - slot->gpa.gpa) - SIM_HVA_BASE;
 
 	return w->sim.chunks[offset >> SIM_CHUNK_SHIFT].hpa +
 	       (offset & ((1ull << SIM_CHUNK_SHIFT) - 1));
 }
 
-static void empty(struct world *w, uint64_t gpa, uint64_t size)
-{
-	sim_idle_empty(&w->sim, gpa, size);
-}
-
-/* vCPUs */
-
-static void judge_exit(struct world *w, const struct s2_fault *fault, const struct s2_exit *exit)
-{
-	const struct s2_memslot *slot = slot_of(w, fault->gpa.gpa);
-	int mmio = !slot || (slot->flags & S2_SLOT_READONLY && fault->access == S2_ACCESS_WRITE);
-
-	if (exit->reason != (mmio ? S2_EXIT_MMIO : S2_EXIT_RESUME) || exit->has_slot != !!slot)
-		sim_fail(&w->sim, "race: fault at 0x%llx: exit %u, has_slot %u",
-			 (unsigned long long)fault->gpa.gpa, exit->reason, exit->has_slot);
-}
-
-static void fault(struct world *w, unsigned int n, const struct act *act, enum s2_fault_kind kind)
-{
-	const struct s2_fault fault = { .gpa = s2_gpa(act->gpa),
-					.access = (uint8_t)act->arg,
-					.kind = (uint8_t)kind };
-	uint64_t moved;
-	struct s2_exit exit;
-	int still, ret;
-
-	for (;;) {
-		still = !w->moving;
-		moved = w->moved;
-		ret = s2_fault(&w->vm, &w->walker[n], &fault, &exit);
-		if (ret)
-			sim_fail(&w->sim, "race: fault: %s", s2_strerror(ret));
-		if (exit.reason != S2_EXIT_RESUME || exit.size)
-			break;
-		if (kind == S2_FAULT_ACCESS)
-			return; /* it is gone: the guest would fault again, otherwise */
-		w->sim.port.relax(&w->sim);
-	}
-	if (still && moved == w->moved)
-		judge_exit(w, &fault, &exit);
-}
-
-static void prefault(struct world *w, unsigned int n, const struct act *act)
-{
-	struct s2_progress progress;
-	uint64_t moved = w->moved;
-	int still = !w->moving && slot_of(w, act->gpa), ret;
-
-	ret = s2_vm_prefault(&w->vm, s2_gpa(act->gpa), act->size, (enum s2_access)act->arg,
-			     &w->walker[n], &progress);
-	if (ret && (ret != S2_ENOENT || (still && moved == w->moved)))
-		sim_fail(&w->sim, "race: prefault: %s", s2_strerror(ret));
-}
-
-/* The host */
-
-static void tell(struct world *w, unsigned int kind, uint64_t hpa, uint64_t size)
+void tell(struct world *w, unsigned int kind, uint64_t address, uint64_t size)
 {
 	pthread_mutex_lock(&w->sim.lock);
-	sim_tell(&w->sim, kind, 0, hpa, size);
+	sim_tell(&w->sim, kind, 0, address, size);
 	pthread_mutex_unlock(&w->sim.lock);
 }
 
-static void reback(struct world *w, unsigned int n, int merge)
-{
-	struct sim_chunk chunk = w->sim.chunks[n];
-
-	chunk.hpa ^= 1ull << 35;
-	if (merge)
-		chunk.shift = SIM_CHUNK_SHIFT;
-	sim_set_chunk(&w->sim, n, &chunk);
-}
-
-/* Nothing is mapped, cached or held; or at least it cannot be written. */
-static void taken(struct world *w, const struct act *act)
-{
-	struct sim_leaf leaf;
-
-	for (unsigned int n = 0; n < WALKERS; n++)
-		if (w->held[n] && w->held[n] - 1 - act->gpa < act->size)
-			sim_fail(&w->sim, "race: 0x%llx is taken while it is held",
-				 (unsigned long long)act->gpa);
-	if (act->verb != SHARE)
-		empty(w, act->gpa, act->size);
-	for (uint64_t gpa = act->gpa; act->verb == SHARE && gpa < act->gpa + act->size;
-	     gpa += PAGE) {
-		sim_translate(&w->sim, gpa, &leaf);
-		if (leaf.mapped && leaf.prot & S2_W)
-			sim_fail(&w->sim, "race: 0x%llx can be written", (unsigned long long)gpa);
-	}
-}
-
-static void host(struct world *w, unsigned int n, const struct act *act)
-{
-	const struct s2_memslot *slot = slot_of(w, act->gpa);
-	int ret = s2_vm_invalidate_begin(&w->vm, s2_gpa(act->gpa), act->size,
-					 act->verb == SHARE ? S2_INVAL_WRITE : S2_INVAL_UNMAP,
-					 &w->walker[n]);
-
-	if (ret)
-		sim_fail(&w->sim, "race: begin: %s", s2_strerror(ret));
-	taken(w, act);
-	sim_point(&w->sim, act->gpa);
-	taken(w, act);
-	if (act->verb == REBACK || act->verb == MERGE)
-		reback(w, act->arg, act->verb == MERGE);
-	if (act->verb == TAKE && slot)
-		tell(w, S2C_TAKE, hpa_of(w, slot, act->gpa), act->size);
-	sim_point(&w->sim, act->gpa);
-	taken(w, act);
-	if (act->verb == TAKE && slot)
-		tell(w, S2C_GIVE, hpa_of(w, slot, act->gpa), act->size);
-	s2_vm_invalidate_end(&w->vm, s2_gpa(act->gpa), act->size);
-}
-
-/* What the slots are now decides what has to be empty; they cannot change before the end. */
-static void taken_by_name(struct world *w, unsigned int chunk)
-{
-	for (unsigned int i = 0; i < 2; i++) {
-		uint64_t offset = sim_hva(chunk) - w->is[i].hva.hva;
-		const struct act piece = { .gpa = w->is[i].gpa.gpa + offset, .size = REGIONS(1) };
-
-		if (!w->moving && offset < w->is[i].size)
-			taken(w, &piece);
-	}
-}
-
-static void host_by_name(struct world *w, unsigned int n, const struct act *act)
-{
-	struct s2_host_change change;
-	int ret = s2_vm_host_begin(&w->vm, &change, s2_hva(sim_hva(act->arg)), REGIONS(1),
-				   S2_INVAL_UNMAP, &w->walker[n]);
-
-	if (ret)
-		sim_fail(&w->sim, "race: host begin: %s", s2_strerror(ret));
-	taken_by_name(w, act->arg);
-	reback(w, act->arg, 0);
-	sim_point(&w->sim, act->gpa);
-	taken_by_name(w, act->arg);
-	s2_vm_host_end(&w->vm, &change);
-}
-
-/* The page that it has stays what it is as long as it has it. */
-static void hold(struct world *w, unsigned int n, const struct act *act)
-{
-	struct s2_hold hold = { .ctx = NULL };
-	int ret = s2_hold_init(&hold, &w->vm, s2_gpa(act->gpa), 8, (enum s2_access)act->arg);
-
-	for (int i = 0; i < 2 && !ret; i++) {
-		uint64_t moved = w->moved, hpa;
-		int still = !w->moving && slot_of(w, act->gpa);
-
-		ret = s2_hold_use(&hold, &w->walker[n]);
-		if (ret == S2_ENOENT && (!still || moved != w->moved)) {
-			ret = 0;
-			continue;
-		}
-		if (ret)
-			break;
-		w->held[n] = act->gpa + 1;
-		hpa = hold.hpa.hpa;
-		sim_point(&w->sim, act->gpa);
-		if (!slot_of(w, act->gpa) || hpa != hpa_of(w, slot_of(w, act->gpa), act->gpa))
-			sim_fail(&w->sim, "race: held 0x%llx has gone", (unsigned long long)hpa);
-		w->held[n] = 0;
-		s2_hold_done(&hold);
-	}
-	if (ret)
-		sim_fail(&w->sim, "race: hold: %s", s2_strerror(ret));
-	s2_hold_fini(&hold);
-}
-
-/* Slots */
-
-static const struct s2_memslot slot_at_first[2] = {
-	{ .size = REGIONS(2), .hva = { SIM_HVA_BASE } },
-	{ .gpa = { SLOT1 }, .size = REGIONS(1), .hva = { SIM_HVA_BASE + REGIONS(4) } },
-};
-
-/* Returns what the engine says; *to: what the slot is then. */
-static int change(struct world *w, unsigned int n, const struct act *act, struct s2_memslot *to)
-{
-	struct s2_memslot *slot = &w->slot[act->arg];
-	int ret;
-
-	*to = w->is[act->arg];
-	switch (act->verb) {
-	case ADD:
-		*slot = *to = slot_at_first[act->arg];
-		return s2_vm_slot_add(&w->vm, slot);
-	case DELETE:
-		ret = s2_vm_slot_del(&w->vm, slot, &w->walker[n]);
-		if (!ret) /* its memory is ours again */
-			memset(slot, 0xa5, sizeof(*slot));
-		to->size = 0;
-		return ret;
-	case MOVE:
-		to->gpa = s2_gpa(SLOT1);
-		break;
-	case RENAME:
-		to->hva = s2_hva(sim_hva(4));
-		break;
-	default:
-		to->flags = S2_SLOT_READONLY;
-		break;
-	}
-	return s2_vm_slot_change(&w->vm, slot, to, &w->walker[n]);
-}
-
-/* S2_EAGAIN: the host changes what is behind it. */
-static void change_slot(struct world *w, unsigned int n, const struct act *act)
-{
-	const struct s2_memslot was = w->is[act->arg];
-	struct s2_memslot to;
-	int ret;
-
-	w->moving++;
-	w->moved++;
-	while ((ret = change(w, n, act, &to)) == S2_EAGAIN)
-		w->sim.port.relax(&w->sim);
-	if (ret)
-		sim_fail(&w->sim, "race: %s: %s", verb_name[act->verb], s2_strerror(ret));
-	w->is[act->arg] = to;
-	w->moving--;
-	if (act->verb == DELETE || act->verb == MOVE)
-		empty(w, was.gpa.gpa, was.size);
-}
-
-/* Management */
-
-static void manage(struct world *w, unsigned int n, const struct act *act)
-{
-	const struct s2_attr all = { .prot = S2_RWX, .type = S2_MEM_NORMAL };
-	struct s2_walker *walker = &w->walker[n];
-	struct s2_pt *pt = &w->vm.pt;
-	struct s2_progress progress;
-	struct s2_gather gather;
-	s2_gpa_t gpa = s2_gpa(act->gpa);
-	int ret;
-
-	s2_gather_init(&gather, pt);
-	switch (act->verb) {
-	case COLLAPSE:
-		ret = s2_pt_map(pt, gpa, s2_hpa(hpa_of(w, slot_of(w, act->gpa), act->gpa)),
-				act->size, all, S2_MAP_REPLACE, walker, &gather, &progress);
-		break;
-	case UNMAP:
-		ret = s2_pt_unmap(pt, gpa, act->size, walker, &gather, &progress);
-		break;
-	case PROTECT:
-		ret = s2_pt_protect(pt, gpa, act->size, S2_W, walker, &gather, &progress);
-		break;
-	case RELAX:
-		ret = s2_pt_relax(pt, gpa, act->size, S2_W, walker, &gather, &progress);
-		break;
-	case AGE:
-		ret = s2_pt_age(pt, gpa, act->size, S2_AGE_CLEAR, walker, &gather, &progress);
-		break;
-	default:
-		ret = s2_pt_split(pt, gpa, act->size, 0, walker, &gather, &progress);
-		break;
-	}
-	s2_gather_flush(&gather, walker);
-	if (ret || progress.done != act->size)
-		sim_fail(&w->sim, "race: %s: %s after 0x%llx bytes", verb_name[act->verb],
-			 s2_strerror(ret), (unsigned long long)progress.done);
-}
+/* Who does it */
 
 static void perform(struct world *w, unsigned int n, const struct act *act)
 {
 	switch (act->verb) {
 	case FAULT:
 	case FAULT_PAGE:
-		fault(w, n, act, S2_FAULT_TRANSLATION);
+		(void)vcpu_fault(w, n, act, S2_FAULT_TRANSLATION);
 		break;
 	case PERMISSION:
-		fault(w, n, act, S2_FAULT_PERMISSION);
+		(void)vcpu_fault(w, n, act, S2_FAULT_PERMISSION);
 		break;
 	case TOUCH:
-		fault(w, n, act, S2_FAULT_ACCESS);
+		(void)vcpu_fault(w, n, act, S2_FAULT_ACCESS);
 		break;
 	case PREFAULT:
-		prefault(w, n, act);
+		vcpu_prefault(w, n, act);
+		break;
+	case USE:
+		vcpu_use(w, n, act);
 		break;
 	case INVALIDATE:
 	case TAKE:
 	case REBACK:
 	case MERGE:
 	case SHARE:
-		host(w, n, act);
+		host_takes(w, n, act);
 		break;
 	case HOST_REBACK:
-		host_by_name(w, n, act);
+	case HOST_SHARE:
+		host_takes_by_name(w, n, act);
 		break;
 	case HOLD:
-		hold(w, n, act);
+		vcpu_hold(w, n, act);
 		break;
 	case ADD:
 	case DELETE:
 	case MOVE:
 	case RENAME:
 	case READONLY:
-		change_slot(w, n, act);
+		host_changes_slot(w, n, act);
+		break;
+	case MAKE_PRIVATE:
+	case MAKE_SHARED:
+	case FORBID:
+	case ALLOW:
+		host_sets_attrs(w, n, act);
+		break;
+	case EXHAUST:
+	case RESTORE:
+		memory_changes(w, act);
 		break;
 	default:
 		manage(w, n, act);
 		break;
 	}
+	judge_settled(w);
 }
 
 static void actor(void *ctx, unsigned int n)
@@ -408,11 +192,11 @@ static void actor(void *ctx, unsigned int n)
 		const struct act *act = &w->race->actor[n][i];
 
 		if (w->loud)
-			printf("  actor %u: %s at 0x%llx, 0x%llx bytes\n", n, verb_name[act->verb],
+			printf("  actor %u: %s at 0x%llx, 0x%llx bytes\n", n, race_verb[act->verb],
 			       (unsigned long long)act->gpa, (unsigned long long)act->size);
 		perform(w, n, act);
 		if (w->loud)
-			printf("  actor %u: %s done\n", n, verb_name[act->verb]);
+			printf("  actor %u: %s done\n", n, race_verb[act->verb]);
 	}
 }
 
@@ -430,20 +214,8 @@ static int on_resolve(void *ctx, uint64_t hva, enum s2_access access, struct s2_
 	return result;
 }
 
-static void set_up(void *ctx)
+static void set_up_host(struct world *w)
 {
-	struct world *w = ctx;
-	const struct sim_config sim = { .seed = 1,
-					.cpu = { .pa_bits = 48, .features = w->barrier ? FAST : 0 },
-					.frames = 64,
-					.chunks = CHUNKS,
-					.barrier = (uint8_t)w->barrier };
-	const struct s2_vm_config config = { .pt = { .format = S2_FORMAT_ARM64_4K,
-						     .ipa_bits = w->barrier ? 34 : 39,
-						     .block_level = 1,
-						     .cpu = sim.cpu } };
-
-	sim_init(&w->sim, &sim);
 	w->sim.on_resolve = on_resolve;
 	w->sim.on_resolve_ctx = w;
 	for (unsigned int i = 0; i < CHUNKS; i++)
@@ -451,21 +223,48 @@ static void set_up(void *ctx)
 			(struct sim_chunk){ .hpa = (4ull << 30) + REGIONS(i),
 					    .shift = w->race->blocks ? SIM_CHUNK_SHIFT : 12,
 					    .prot = S2_RWX };
+	w->moving = 0;
+	w->pages_only = 0;
+	w->exhausted = 0;
+	for (unsigned int n = 0; n < RACE_ACTORS; n++)
+		w->pages_only |= (w->race->actor[n][0].verb == FAULT_PAGE) << n;
+	memset(w->is, 0, sizeof(w->is));
+	memset(w->held, 0, sizeof(w->held));
+	memset(w->attrs, 0, sizeof(w->attrs));
+	memset(w->attrs_are, 0, sizeof(w->attrs_are));
+}
+
+static void set_up(void *ctx)
+{
+	struct world *w = ctx;
+	const struct machine *machine = &machines[w->machine];
+	const struct sim_config sim = {
+		.seed = 1,
+		.cpu = { .pa_bits = 48, .features = machine->features, .bbm = machine->bbm },
+		.frames = 64,
+		.chunks = CHUNKS,
+		.barrier = machine->barrier
+	};
+	const struct s2_vm_config config = { .pt = { .format = S2_FORMAT_ARM64_4K,
+						     .ipa_bits = machine->ipa_bits,
+						     .block_level = 1,
+						     .cpu = sim.cpu } };
+
+	sim_init(&w->sim, &sim);
+	set_up_host(w);
 	if (s2_vm_init(&w->vm, &config, &w->sim.port))
 		abort();
 	for (unsigned int n = 0; n < WALKERS; n++)
 		s2_walker_init(&w->walker[n], &w->vm.pt);
 	sim_thread(HOME, &w->walker[HOME]);
 	sim_start(&w->sim, s2_arm64_vtcr(&w->vm.pt), s2_arm64_vttbr(&w->vm.pt, 7));
-	w->moving = 0;
-	w->pages_only = 0;
-	for (unsigned int n = 0; n < RACE_ACTORS; n++)
-		w->pages_only |= (w->race->actor[n][0].verb == FAULT_PAGE) << n;
-	memset(w->is, 0, sizeof(w->is));
-	memset(w->held, 0, sizeof(w->held));
+	w->sim.running = 0; /* no access flags by chance */
+	if (w->race->attrs && pages_move(w))
+		tell(w, S2C_TAKE, w->sim.chunks[PRIVATE_CHUNK].hpa, REGIONS(2));
 	perform(w, HOME, &(struct act){ .verb = ADD });
 	for (unsigned int i = 0; i < RACE_ACTS && w->race->before[i].verb; i++)
 		perform(w, HOME, &w->race->before[i]);
+	judge_begin(w);
 }
 
 static const struct s2_walker *walker_of(void *ctx, unsigned int n)
@@ -475,49 +274,9 @@ static const struct s2_walker *walker_of(void *ctx, unsigned int n)
 	return &w->walker[n];
 }
 
-/* What is mapped at this page, if anything, is right; and it can be mapped. */
-static void judge_page(struct world *w, uint64_t gpa)
-{
-	const struct s2_memslot *slot = slot_of(w, gpa);
-	const struct act again = { .gpa = gpa, .arg = S2_ACCESS_READ };
-	struct sim_leaf leaf;
-
-	sim_translate(&w->sim, gpa, &leaf);
-	if (leaf.mapped && (!slot || leaf.hpa != hpa_of(w, slot, gpa) ||
-			    (leaf.prot & S2_W && slot->flags & S2_SLOT_READONLY)))
-		sim_fail(&w->sim, "race: 0x%llx is mapped to 0x%llx, rights %u",
-			 (unsigned long long)gpa, (unsigned long long)leaf.hpa, leaf.prot);
-	fault(w, HOME, &again, S2_FAULT_PERMISSION);
-	if (!slot)
-		return;
-	sim_translate(&w->sim, gpa, &leaf);
-	if (!leaf.mapped || leaf.hpa != hpa_of(w, slot, gpa))
-		sim_fail(&w->sim, "race: 0x%llx cannot be mapped", (unsigned long long)gpa);
-	sim_idle_local(&w->sim, gpa, PAGE, S2_R);
-}
-
 static void judge(void *ctx)
 {
-	struct world *w = ctx;
-	struct s2_census census;
-	int ret = s2_pt_audit(&w->vm.pt, &w->walker[HOME], &census, NULL);
-
-	if (ret || census.busy || census.empty || census.held != w->sim.arena.outstanding)
-		sim_fail(&w->sim, "race: audit: %s, %llu busy, %llu empty, %llu held of %u",
-			 s2_strerror(ret), (unsigned long long)census.busy,
-			 (unsigned long long)census.empty, (unsigned long long)census.held,
-			 w->sim.arena.outstanding);
-	for (unsigned int n = 0; n < WALKERS; n++)
-		if (w->walker[n].section & 1)
-			sim_fail(&w->sim, "race: walker %u is still inside", n);
-	if (w->vm.inval_all.running || w->vm.pt.epoch & S2_EPOCH_EXCLUSIVE)
-		sim_fail(&w->sim, "race: something is still running");
-	sim_idle(&w->sim, 0, ALL);
-	for (unsigned int n = 0; n < RACE_ACTORS; n++)
-		for (unsigned int i = 0; i < RACE_ACTS && w->race->actor[n][i].verb; i++)
-			judge_page(w, w->race->actor[n][i].gpa);
-	judge_page(w, SLOT1);
-	sim_idle(&w->sim, 0, ALL);
+	judge_end(ctx);
 }
 
 static void tear_down(void *ctx)
@@ -563,12 +322,13 @@ static unsigned int actors_of(const struct race *race)
 	return n;
 }
 
-void race_configure(const struct race *race, int barrier, int loud,
+void race_configure(const struct race *race, unsigned int machine, int loud,
 		    struct sim_explore_config *config)
 {
 	world.race = race;
-	world.barrier = barrier;
+	world.machine = machine;
 	world.loud = loud;
+	world.refused = 0;
 	*config = (struct sim_explore_config){ .sim = &world.sim,
 					       .actors = actors_of(race),
 					       .preemptions = race->preemptions,

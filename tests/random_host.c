@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Random host events: a guest that reads, writes and executes while the host does everything to its
- * memory that hosts do (ports/sim/mm.h), and slots come and go.
+ * memory that hosts do (ports/sim/mm.h), slots come and go, pages are converted between shared and
+ * private, devices work through holds, and tables run out.
  *
  *   random_host [--seed N] [--events N] [--runs N] [--threads] [--blind] [--all]
  *
  * Without --threads it is deterministic: a second walker gets in between at any point of engine and
- * host, and strikes where it hurts; a failure prints the command that replays it. What an access
- * must lead to is predicted whenever nobody was there. After each event all reference counts are
- * balanced, and now and then all leaves compared with what the host has.
+ * host, and strikes where it hurts; a failure prints the command that replays it. What an access,
+ * a hold, a prefault must lead to is predicted whenever nobody was there. After each event all
+ * reference counts are balanced, and now and then all leaves compared with what the host has.
  *
- * With --threads (random_host_threads.c) two vCPUs, two hosts and a changer of slots run at once.
+ * With --threads (random_host_threads.c) two vCPUs, two hosts, a device and a VMM run at once.
  * With --blind nobody judges the tables, for the thread sanitizer's sake and for speed; the guest's
  * checksums and the host's counts are checked all the same. With --all it fails unless every kind
  * of thing has happened.
@@ -26,8 +27,8 @@
 static struct host_world world;
 static struct host_options options = { .seed = 1, .events = 200000, .runs = 8 };
 static int all;
-static uint64_t ops[MM_OP_KINDS], events[MM_EVENTS];
-static uint64_t accesses, faults, exits, tired, strikes, slots, again, checked;
+static uint64_t ops[MM_OP_KINDS], events[MM_EVENTS], held[MM_HOLD_EVENTS], vmm[HOST_EVENTS];
+static uint64_t accesses, privately, faults, exits, tired, strikes, slots, again, checked;
 
 static void on_fail(void *ctx, const char *message)
 {
@@ -48,105 +49,107 @@ static void on_signal(int signal)
 	on_fail(&world, strsignal(signal));
 }
 
-/* A page that has to come from its file. */
-static int predict_file(const struct mm_area *area, const struct mm_file_page *page)
-{
-	if (page - area->file->page >= area->file->size)
-		return S2_ENOENT;
-	return page->poison ? S2_EPOISON : 0;
-}
-
-/* What the host would say to an access that nobody disturbs: MM_DONE, or how the guest leaves. */
-static enum mm_result predict(struct host_world *w, uint64_t gpa, enum s2_access access,
-			      struct s2_exit *exit)
-{
-	struct sim_mm *mm = &w->mm;
-	struct s2_memslot slot;
-	const struct mm_file_page *file;
-	struct mm_area *area;
-	struct mm_page *page;
-	uint64_t hva;
-
-	*exit = (struct s2_exit){ .reason =
-					  access == S2_ACCESS_EXEC ? S2_EXIT_ABORT : S2_EXIT_MMIO };
-	if (access == S2_ACCESS_EXEC && w->vm.flags & S2_VM_EXEC_EXIT)
-		exit->reason = S2_EXIT_EXEC;
-	if (s2_vm_slot_find(&w->vm, s2_gpa(gpa), &mm->cpu[0].host, &slot))
-		return MM_EXIT;
-	if (access == S2_ACCESS_WRITE && slot.flags & S2_SLOT_READONLY)
-		return MM_EXIT;
-	hva = slot.hva.hva + (gpa - slot.gpa.gpa);
-	area = mm_area_at(mm, hva);
-	page = &mm->pages[area->first + ((hva - area->hva) >> MM_SHIFT)];
-	file = mm_file_page(mm, page);
-	if (!page->mapped || !area->open)
-		exit->error = S2_ENOENT;
-	else if (!page->prot || (access == S2_ACCESS_WRITE && !(page->prot & S2_W)))
-		exit->error = S2_EPERM;
-	else if (page->poison)
-		exit->error = S2_EPOISON;
-	else if (file && page->frame == MM_NONE)
-		exit->error = predict_file(area, file);
-	if (exit->error)
-		exit->reason = S2_EXIT_MEMORY;
-	else if (access != S2_ACCESS_EXEC || page->prot & S2_XP)
-		return MM_DONE;
-	return MM_EXIT;
-}
-
 static void do_access(struct host_world *w)
 {
-	static const uint8_t kinds[] = { S2_ACCESS_READ, S2_ACCESS_READ, S2_ACCESS_WRITE,
-					 S2_ACCESS_WRITE, S2_ACCESS_EXEC };
-	uint64_t gpa = host_gpa(w, &w->rng), begun = w->mm.begun;
-	enum s2_access access = (enum s2_access)kinds[mm_random(&w->rng, sizeof(kinds))];
+	const struct mm_access access = host_draw(host_gpa(w, &w->rng), &w->rng);
+	uint64_t begun = w->mm.begun;
 	struct s2_exit should, is = { 0 };
-	enum mm_result will = predict(w, gpa, access, &should), did;
+	enum mm_result will = host_predict(w, &access, &should), did;
 
-	did = host_access(w, gpa, access, &w->rng, &is);
-	w->accesses[access]++;
+	did = host_access(w, &access, &w->rng, &is);
+	w->accesses[access.access]++;
 	if (did == MM_EXIT)
 		w->reasons[is.reason]++;
 	if (w->ran || begun != w->mm.begun || did == MM_TIRED)
 		return;
-	if (did == MM_EXIT && (is.error == S2_ENOMEM || is.error == S2_EPENDING))
+	if (did == MM_EXIT && host_passes(is.error))
 		return;
 	w->checked++;
 	if (did != will ||
 	    (did == MM_EXIT && (is.reason != should.reason ||
-				(is.reason == S2_EXIT_MEMORY && is.error != should.error))))
+				(is.reason == S2_EXIT_MEMORY &&
+				 (is.error != should.error || is.attrs != should.attrs)))))
 		sim_fail(&w->sim,
 			 "access %u at 0x%llx: result %u reason %u error %d; should be %u %u %d",
-			 access, (unsigned long long)gpa, did, is.reason, is.error, will,
-			 should.reason, should.error);
+			 access.access, (unsigned long long)access.gpa, did, is.reason, is.error,
+			 will, should.reason, should.error);
 }
 
-/* The second walker: another vCPU, another host, where the first one just is; or slots. */
+/* The host does something to the page that the first one is busy with. */
+static void strike_at(struct host_world *w, uint64_t gpa)
+{
+	struct mm_reached r = { .gpa = gpa & ~(MM_SIZE - 1) };
+
+	if (mm_reach(&w->mm, &w->mm.cpu[1].host, &r))
+		mm_random_op_at(&w->mm, mm_hva(&w->mm, mm_index(&w->mm, r.page)),
+				&w->mm.cpu[1].host, &w->rng2);
+}
+
+/* The second walker: another vCPU, device, host or VMM, where the first one just is; or slots. */
 static void strike(void *ctx, uint64_t gpa)
 {
 	struct host_world *w = ctx;
-	struct s2_memslot slot;
+	struct mm_access access;
 	struct s2_exit exit;
 
 	w->ran = 1;
 	w->strikes++;
-	switch (mm_random(&w->rng2, 5)) {
+	switch (mm_random(&w->rng2, 16)) {
 	case 0:
-		(void)host_access(w, mm_random(&w->rng2, 4) ? gpa : host_gpa(w, &w->rng2),
-				  (enum s2_access)mm_random(&w->rng2, 3), &w->rng2, &exit);
-		break;
 	case 1:
-		host_slot_op(w, &w->mm.cpu[1].host, &w->rng2);
-		break;
 	case 2:
+		access = host_draw(mm_random(&w->rng2, 4) ? gpa : host_gpa(w, &w->rng2), &w->rng2);
+		(void)host_access(w, &access, &w->rng2, &exit);
+		break;
+	case 3:
+	case 4:
+		host_slot_op(w, gpa, &w->rng2);
+		break;
+	case 5:
+	case 6:
 		(void)mm_random_op(&w->mm, &w->mm.cpu[1].host, &w->rng2);
 		break;
+	case 7:
+	case 8:
+		host_hold(w, gpa, &w->rng2);
+		break;
+	case 9:
+		host_convert(w, gpa, &w->rng2);
+		break;
+	case 10:
+		host_split(w, gpa, &w->rng2);
+		break;
+	case 11:
+		if (mm_random(&w->rng2, 2))
+			host_prefault(w, gpa, &w->rng2);
+		else
+			host_withdraw(w, gpa, &w->rng2);
+		break;
 	default:
-		if (!s2_vm_slot_find(&w->vm, s2_gpa(gpa), &w->mm.cpu[1].host, &slot))
-			mm_random_op_at(&w->mm, slot.hva.hva + (gpa - slot.gpa.gpa),
-					&w->mm.cpu[1].host, &w->rng2);
+		strike_at(w, gpa);
 		break;
 	}
+}
+
+/* What the VMM and devices do. */
+static void do_vmm(struct host_world *w, uint64_t dice)
+{
+	uint64_t gpa = host_gpa(w, &w->rng);
+
+	if (dice < 50)
+		host_hold(w, gpa, &w->rng);
+	else if (dice < 70)
+		host_convert(w, gpa, &w->rng);
+	else if (dice < 78)
+		host_prefault(w, gpa, &w->rng);
+	else if (dice < 86)
+		host_young(w, gpa, &w->rng);
+	else if (dice < 92)
+		host_split(w, gpa, &w->rng);
+	else if (dice < 96)
+		host_withdraw(w, gpa, &w->rng);
+	else
+		host_age(w, &w->rng);
 }
 
 static void one_event(struct host_world *w)
@@ -157,16 +160,18 @@ static void one_event(struct host_world *w)
 	uint64_t dice = mm_random(&w->rng, 100);
 
 	w->ran = 0;
-	if (w->odds && mm_random(&w->rng, 2))
+	if (w->odds && dice && mm_random(&w->rng, 2))
 		sim_second_arm(&w->sim, &second);
-	if (dice < 66)
+	if (!dice)
+		host_take(w, host_gpa(w, &w->rng), &w->rng);
+	else if (dice < 60)
 		do_access(w);
-	else if (dice < 92)
+	else if (dice < 82)
 		(void)mm_random_op(&w->mm, &w->mm.cpu[0].host, &w->rng);
-	else if (dice < 97)
-		host_slot_op(w, &w->mm.cpu[0].host, &w->rng);
+	else if (dice < 87)
+		host_slot_op(w, 0, &w->rng);
 	else
-		host_age(w, &w->mm.cpu[0].host, &w->rng);
+		do_vmm(w, mm_random(&w->rng, 100));
 	(void)sim_second_finish(&w->sim);
 	mm_audit(&w->mm);
 	if (w->event % 64 == 0)
@@ -189,7 +194,12 @@ static void one_run(uint64_t seed, uint64_t n)
 		ops[i] += w->mm.done[i];
 	for (int i = 0; i < MM_EVENTS; i++)
 		events[i] += w->mm.events[i];
+	for (int i = 0; i < MM_HOLD_EVENTS; i++)
+		held[i] += w->mm.held[i];
+	for (int i = 0; i < HOST_EVENTS; i++)
+		vmm[i] += w->events[i];
 	accesses += w->mm.accesses;
+	privately += w->mm.privately;
 	faults += w->mm.faults;
 	exits += w->mm.exits;
 	tired += w->mm.tired;
@@ -200,10 +210,21 @@ static void one_run(uint64_t seed, uint64_t n)
 	checked += w->checked;
 }
 
+static int report_kinds(const char *const *name, const uint64_t *n, int kinds)
+{
+	int missing = 0;
+
+	for (int i = 0; i < kinds; i++) {
+		printf(" %s %llu", name[i], (unsigned long long)n[i]);
+		missing += !n[i];
+	}
+	return missing;
+}
+
 /* Prints what happened. Returns how many kinds of things never did. */
 static int report(double seconds)
 {
-	int missing = 0;
+	int missing;
 
 	printf("random_host: seed %llu, %llu events in %llu runs, %.0f a second\n",
 	       (unsigned long long)options.seed, (unsigned long long)options.events,
@@ -213,17 +234,15 @@ static int report(double seconds)
 	       (unsigned long long)accesses, (unsigned long long)faults, (unsigned long long)exits,
 	       (unsigned long long)tired, (unsigned long long)checked, (unsigned long long)strikes,
 	       (unsigned long long)slots, (unsigned long long)again);
-	for (int i = 0; i < MM_OP_KINDS; i++) {
-		printf(" %s %llu", mm_op_name[i], (unsigned long long)ops[i]);
-		missing += !ops[i];
-	}
+	missing = report_kinds(mm_op_name, ops, MM_OP_KINDS);
 	printf("\n ");
-	for (int i = 0; i < MM_EVENTS; i++) {
-		printf(" %s %llu", mm_event_name[i], (unsigned long long)events[i]);
-		missing += !events[i];
-	}
+	missing += report_kinds(mm_event_name, events, MM_EVENTS);
+	printf("\n  holds:");
+	missing += report_kinds(mm_hold_name, held, MM_HOLD_EVENTS);
+	printf("\n  vmm: private %llu", (unsigned long long)privately);
+	missing += report_kinds(host_event_name, vmm, options.threads ? HOST_ALONE : HOST_EVENTS);
 	printf("\n");
-	return missing;
+	return missing + !privately;
 }
 
 static void catch_signals(void)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * random_host with real threads: two vCPUs, two hosts, and one that changes slots and ages pages.
- * All draw from one number of events. Which access leads where cannot be predicted; what is checked
- * at every access is that it leads to what the host has just then, and finds what was written last.
+ * random_host with real threads: two vCPUs, two hosts, a device that uses holds, and a VMM that
+ * changes slots and attributes, ages, prefaults and splits. All draw from one number of events.
+ * Which access leads where cannot be predicted; what is checked at every access is that it leads to
+ * what the host has just then, and finds what was written last.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -11,9 +12,9 @@
 
 #define VCPUS 2
 #define HOSTS 2
-#define ALL   (VCPUS + HOSTS + 1)
+#define ALL   (VCPUS + HOSTS + 2)
 #define BATCH 32
-#define PAUSE 500 /* events of others between two changes of slots */
+#define PAUSE 100 /* events of others between two of the VMM's */
 
 struct thread {
 	struct host_world *w;
@@ -26,11 +27,19 @@ static uint64_t left;
 
 static void vcpu(struct thread *t)
 {
+	struct mm_access access;
 	struct s2_exit exit;
 
+	for (int i = 0; i < BATCH; i++) {
+		access = host_draw(host_gpa(t->w, &t->rng), &t->rng);
+		(void)host_access(t->w, &access, &t->rng, &exit);
+	}
+}
+
+static void device(struct thread *t)
+{
 	for (int i = 0; i < BATCH; i++)
-		(void)host_access(t->w, host_gpa(t->w, &t->rng),
-				  (enum s2_access)mm_random(&t->rng, 3), &t->rng, &exit);
+		host_hold(t->w, host_gpa(t->w, &t->rng), &t->rng);
 }
 
 static void host(struct thread *t)
@@ -43,16 +52,25 @@ static void host(struct thread *t)
 		mm_audit(mm);
 }
 
-static void changer(struct thread *t)
+static void vmm(struct thread *t)
 {
-	struct sim_mm *mm = &t->w->mm;
+	uint64_t now = __atomic_load_n(&left, __ATOMIC_RELAXED), gpa = host_gpa(t->w, &t->rng);
+	uint64_t dice = mm_random(&t->rng, 13);
 
-	uint64_t now = __atomic_load_n(&left, __ATOMIC_RELAXED);
-
-	if (mm_random(&t->rng, 3))
-		host_slot_op(t->w, &mm->cpu[t->cpu].host, &t->rng);
+	if (dice < 4)
+		host_slot_op(t->w, 0, &t->rng);
+	else if (dice < 8)
+		host_convert(t->w, gpa, &t->rng);
+	else if (dice == 8)
+		host_age(t->w, &t->rng);
+	else if (dice == 9)
+		host_young(t->w, gpa, &t->rng);
+	else if (dice == 10)
+		host_prefault(t->w, gpa, &t->rng);
+	else if (dice == 11)
+		host_withdraw(t->w, gpa, &t->rng);
 	else
-		host_age(t->w, &mm->cpu[t->cpu].host, &t->rng);
+		host_split(t->w, gpa, &t->rng);
 	while (__atomic_load_n(&left, __ATOMIC_RELAXED) + PAUSE > now &&
 	       __atomic_load_n(&left, __ATOMIC_RELAXED))
 		sched_yield();
@@ -73,13 +91,15 @@ static void *body(void *arg)
 	struct thread *t = arg;
 
 	mm_cpu_on(&t->w->mm, t->cpu);
-	while (take(t->cpu < VCPUS + HOSTS ? BATCH : 1)) {
+	while (take(t->cpu < ALL - 1 ? BATCH : 1)) {
 		if (t->cpu < VCPUS)
 			vcpu(t);
 		else if (t->cpu < VCPUS + HOSTS)
 			host(t);
+		else if (t->cpu < ALL - 1)
+			device(t);
 		else
-			changer(t);
+			vmm(t);
 	}
 	return NULL;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The world of random_host: areas of every kind, slots over them (several on one page, or none),
- * accesses, and what must come of an access that nobody disturbed.
+ * The world of random_host: areas of every kind, slots over them (several on one page, or none;
+ * some with attributes, and with private memory under names of its own), and the guest's accesses.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,9 @@
 
 #include "random_host.h"
 
-#define GIB 0x40000000ull
+#define GIB     0x40000000ull
+#define PRIVATE (1ull << 63)
+#define NAMES   2 /* areas that are only private */
 
 /* Areas: some begin and end in the middle of a block; children look like their parents. */
 static void lay_out(struct sim_mm *mm)
@@ -18,6 +20,7 @@ static void lay_out(struct sim_mm *mm)
 	struct mm_file *dax = mm_file(mm, MM_ZONE_DAX, 2 * MM_IN_2M);
 	struct mm_file *driver = mm_file(mm, MM_ZONE_NOREF, 2 * MM_IN_2M);
 	struct mm_file *loose = mm_file(mm, MM_ZONE_NOREF, 64);
+	struct mm_file *secret = mm_file(mm, MM_ZONE_RAM, 1200);
 	uint64_t at = 0x7f0000000000ull;
 
 	for (int child = 0; child < 2; child++) {
@@ -36,6 +39,9 @@ static void lay_out(struct sim_mm *mm)
 	mm_device(mm, at + 2 * GIB - 100 * MM_SIZE, 700, (1ull << 40) - 100 * MM_SIZE + GIB,
 		  S2_MEM_DEVICE);
 	mm_device(mm, at + 3 * GIB + 300 * MM_SIZE, 1000, (1ull << 41) + 300 * MM_SIZE, S2_MEM_NC);
+	/* What is private needs no address, only a name. */
+	mm_area(mm, MM_FILE, PRIVATE + 3 * MM_SIZE, 1200, S2_RWX, secret, 0);
+	mm_area(mm, MM_THP, PRIVATE + GIB - 9 * MM_SIZE, 3 * MM_IN_2M + 50, S2_RWX, NULL, 0);
 }
 
 static void draw_config(struct host_world *w, struct s2_vm_config *config, struct sim_config *sim,
@@ -48,8 +54,11 @@ static void draw_config(struct host_world *w, struct s2_vm_config *config, struc
 						 .block_level = dice % 8 ? 1 + dice / 8 % 2 : 0,
 						 .cpu = { .features = dice >> 8 & 63,
 							  .pa_bits = 48,
-							  .bbm = dice >> 16 & 2 } },
+							  .bbm = (dice >> 16 & 15) % 3 } },
 					 .flags = dice >> 20 & 3 };
+	if (w->seed % 3 == 0)
+		w->quota = config->pt.table_quota = 6 + (dice >> 32) % 24;
+	w->fail_of_65536 = (const uint32_t[]){ 0, 0, 300, 5000 }[dice >> 40 & 3];
 	*sim = (struct sim_config){ .seed = w->seed,
 				    .cpu = config->pt.cpu,
 				    .frames = 4096,
@@ -69,6 +78,7 @@ void host_up(struct host_world *w, uint64_t seed, const struct host_options *opt
 
 	memset(w, 0, sizeof(*w));
 	w->seed = seed;
+	w->threads = options->threads;
 	w->rng = seed * 0x9e3779b97f4a7c15ull | 1;
 	sim_random(&w->rng);
 	draw_config(w, &config, &sim, options);
@@ -85,7 +95,8 @@ void host_up(struct host_world *w, uint64_t seed, const struct host_options *opt
 		mm_cpu_on(&w->mm, n);
 	sim_start(&w->sim, s2_arm64_vtcr(&w->vm.pt), s2_arm64_vttbr(&w->vm.pt, 7));
 	for (int i = 0; i < 100; i++)
-		host_slot_op(w, &w->mm.cpu[0].host, &w->rng);
+		host_slot_op(w, 0, &w->rng);
+	w->sim.arena.fail_of_65536 = w->fail_of_65536;
 }
 
 /* Nobody is there: every page is what it should be, read once more. */
@@ -95,10 +106,16 @@ static void read_all(struct host_world *w)
 	uint64_t served = 0;
 
 	w->mm.config.ambush = w->mm.config.pending = 0;
-	for (int i = 0; i < HOST_SLOTS; i++)
-		for (uint64_t off = 0; w->used[i] && off < w->slot[i].size; off += MM_SIZE)
-			served += host_access(w, w->slot[i].gpa.gpa + off, S2_ACCESS_READ, &w->rng,
-					      &exit) == MM_DONE;
+	w->sim.arena.fail_of_65536 = w->fail_of_65536 = 0;
+	w->threads = w->ran = 0;
+	for (int i = 0; i < HOST_SLOTS; i++) {
+		for (uint64_t off = 0; w->used[i] && off < w->slot[i].size; off += MM_SIZE) {
+			const struct mm_access access = { .gpa = w->slot[i].gpa.gpa + off,
+							  .access = S2_ACCESS_READ };
+
+			served += host_access(w, &access, &w->rng, &exit) == MM_DONE;
+		}
+	}
 	mm_audit(&w->mm);
 	mm_audit_guest(&w->mm, &w->mm.cpu[0].host);
 	w->checked += served;
@@ -143,21 +160,77 @@ uint64_t host_gpa(const struct host_world *w, uint64_t *rng)
 	return hint - pages + mm_random(rng, pages) * MM_SIZE;
 }
 
-enum mm_result host_access(struct host_world *w, uint64_t gpa, enum s2_access access, uint64_t *rng,
+struct mm_access host_draw(uint64_t gpa, uint64_t *rng)
+{
+	static const uint8_t kinds[] = { S2_ACCESS_READ, S2_ACCESS_READ, S2_ACCESS_WRITE,
+					 S2_ACCESS_WRITE, S2_ACCESS_EXEC };
+	static const uint8_t views[] = { S2_VIEW_ANY,    S2_VIEW_ANY,    S2_VIEW_ANY,
+					 S2_VIEW_ANY,    S2_VIEW_SHARED, S2_VIEW_SHARED,
+					 S2_VIEW_SHARED, S2_VIEW_PRIVATE };
+
+	/* Few values, so that pages are equal often. */
+	return (struct mm_access){ .gpa = gpa,
+				   .value = mm_random(rng, 4) ? mm_random(rng, 3) : sim_random(rng),
+				   .access = kinds[mm_random(rng, sizeof(kinds))],
+				   .view = views[mm_random(rng, sizeof(views))] };
+}
+
+enum mm_result host_access(struct host_world *w, const struct mm_access *access, uint64_t *rng,
 			   struct s2_exit *exit)
 {
-	/* Few values, so that pages are equal often. */
-	uint64_t value = mm_random(rng, 4) ? mm_random(rng, 3) : sim_random(rng);
+	enum mm_result did = mm_guest_access(&w->mm, access, exit);
 
-	if (access == S2_ACCESS_WRITE)
-		return mm_guest_write(&w->mm, gpa, value, exit);
-	return access == S2_ACCESS_READ ? mm_guest_read(&w->mm, gpa, exit)
-					: mm_guest_exec(&w->mm, gpa, exit);
+	if (did == MM_TIRED && exit->error)
+		host_relieve(w, access, exit->error, rng);
+	if (did == MM_EXIT && exit->reason == S2_EXIT_MEMORY && exit->error == S2_EPERM &&
+	    access->view != S2_VIEW_ANY &&
+	    (access->view == S2_VIEW_PRIVATE) != ((exit->attrs & S2_PAGE_PRIVATE) != 0))
+		host_count(w, HOST_VIEW);
+	return did;
+}
+
+/* Attributes of a slot's pages: in runs, so that blocks are possible. */
+static void draw_attrs(struct s2_memslot *slot, uint8_t *attrs, uint64_t *rng)
+{
+	uint64_t pages = slot->size >> MM_SHIFT, at = 0, stop;
+	unsigned int may =
+		slot->flags & S2_SLOT_PRIVATE ? S2_PAGE_ATTRS : S2_PAGE_NOWRITE | S2_PAGE_NOEXEC;
+
+	while (at < pages) {
+		uint8_t like = (uint8_t)(mm_random(rng, 2)   ? 0
+					 : mm_random(rng, 3) ? S2_PAGE_PRIVATE
+							     : mm_random(rng, 8));
+
+		stop = at + 1 + mm_random(rng, 2ull << mm_random(rng, 11));
+		for (; at < pages && at < stop; at++)
+			attrs[at] = like & may;
+	}
+	slot->attrs = attrs;
+}
+
+/* A second backing: mostly alike in its blocks, so that either may be one. */
+static void draw_private(struct host_world *w, struct s2_memslot *slot, uint64_t *rng)
+{
+	const struct mm_area *area = &w->mm.area[mm_random(rng, w->mm.nareas)];
+	uint64_t offset = 0, pages;
+
+	if (mm_random(rng, 2))
+		area = &w->mm.area[w->mm.nareas - 1 - mm_random(rng, NAMES)];
+	if (mm_random(rng, 4))
+		offset = ((slot->hva.hva - area->hva) & (MM_2M - 1)) >> MM_SHIFT;
+	if (offset >= area->npages)
+		offset = 0;
+	pages = area->npages - offset;
+	if (slot->size > pages << MM_SHIFT)
+		slot->size = pages << MM_SHIFT;
+	slot->priv = s2_hva(area->hva + offset * MM_SIZE);
+	slot->flags |= S2_SLOT_PRIVATE;
 }
 
 static void draw_slot(struct host_world *w, unsigned int i, struct s2_memslot *slot, uint64_t *rng)
 {
-	const struct mm_area *area = &w->mm.area[mm_random(rng, w->mm.nareas)];
+	const struct mm_area *area = &w->mm.area[mm_random(rng, w->mm.nareas - NAMES)];
+	unsigned int kind = (unsigned int)mm_random(rng, 4);
 	uint64_t offset = mm_random(rng, 2) ? 0 : mm_random(rng, area->npages);
 	uint64_t pages = area->npages - offset, room = i < 12 ? 2048 : 549;
 
@@ -171,17 +244,41 @@ static void draw_slot(struct host_world *w, unsigned int i, struct s2_memslot *s
 	room -= (slot->gpa.gpa - slot_base(i)) >> MM_SHIFT;
 	slot->size = (pages < room ? pages : room) * MM_SIZE;
 	slot->flags = mm_random(rng, 8) ? 0 : S2_SLOT_READONLY;
+	if (kind > 1)
+		draw_private(w, slot, rng);
+	if (kind)
+		draw_attrs(slot, w->attrs[i][!w->turn[i]], rng);
 }
 
-void host_slot_op(struct host_world *w, struct s2_walker *walker, uint64_t *rng)
+/* Slot i is as it was drawn last, or gone: nobody looks at the attributes that it had. */
+static void slot_changed(struct host_world *w, unsigned int i)
+{
+	memset(w->attrs[i][w->turn[i]], 0xff, HOST_PAGES);
+	w->turn[i] = !w->turn[i];
+	if (w->used[i] && w->slot[i].attrs)
+		memcpy(w->said[i], w->slot[i].attrs, w->slot[i].size >> MM_SHIFT);
+}
+
+int host_slot_at(const struct host_world *w, uint64_t gpa)
+{
+	for (int i = 0; i < HOST_SLOTS; i++)
+		if (w->used[i] && gpa - w->slot[i].gpa.gpa < w->slot[i].size)
+			return i;
+	return -1;
+}
+
+void host_slot_op(struct host_world *w, uint64_t gpa, uint64_t *rng)
 {
 	unsigned int i = (unsigned int)mm_random(rng, HOST_SLOTS);
+	struct s2_walker *walker = &mm_self(&w->mm)->host;
 	struct s2_memslot slot;
 	int ret;
 
 	if (w->slot_busy)
 		return;
 	w->slot_busy = 1;
+	if (mm_random(rng, 2) && host_slot_at(w, gpa) >= 0)
+		i = (unsigned int)host_slot_at(w, gpa);
 	draw_slot(w, i, &slot, rng);
 	mm_disturb(&w->mm, 1);
 	if (!w->used[i]) {
@@ -200,6 +297,8 @@ void host_slot_op(struct host_world *w, struct s2_walker *walker, uint64_t *rng)
 	}
 	if (ret && ret != S2_EAGAIN)
 		sim_fail(&w->sim, "slot %u: %s", i, s2_strerror(ret));
+	if (!ret)
+		slot_changed(w, i);
 	w->slot_again += ret != 0;
 	__atomic_store_n(&w->hint[i],
 			 w->used[i] ? w->slot[i].gpa.gpa + w->slot[i].size / MM_SIZE : 0,
@@ -207,18 +306,4 @@ void host_slot_op(struct host_world *w, struct s2_walker *walker, uint64_t *rng)
 	w->slot_ops++;
 	mm_disturb(&w->mm, -1);
 	w->slot_busy = 0;
-}
-
-/* The host looks what is used, and does not wait for TLBs. */
-void host_age(struct host_world *w, struct s2_walker *walker, uint64_t *rng)
-{
-	struct s2_progress progress;
-	struct s2_gather gather;
-
-	s2_gather_init(&gather, &w->vm.pt);
-	if (s2_pt_age(&w->vm.pt, s2_gpa(slot_base((unsigned int)mm_random(rng, 12))), MM_2M,
-		      S2_AGE_CLEAR, walker, &gather, &progress))
-		sim_fail(&w->sim, "age failed");
-	if (mm_random(rng, 2))
-		s2_gather_flush(&gather, walker);
 }

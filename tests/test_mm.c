@@ -1,95 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The simulated host's memory manager (ports/sim/mm.h): each thing that it does, by itself, under
- * the checker: what the guest finds afterwards, and that the host's own checks can fail.
- *
- * What an operation picks (ranges, rights) is drawn; a test repeats it until it has done what the
- * test is about, a bounded number of times.
+ * the checker: what the guest finds afterwards.
  */
-#include <string.h>
-
-#include "fixture.h"
-#include "mm.h"
-
-#define HVA   0x7f0000000000ull
-#define GPA   (1 * GIB)
-#define OTHER (2 * GIB)
-
-static struct fixture fix;
-static struct fixture *const f = &fix;
-static struct sim_mm mm;
-static struct s2_memslot slot[2];
-static unsigned int nslots;
-static uint64_t rng;
-
-static void up(void)
-{
-	struct s2_vm_config config = fixture_config();
-	const struct mm_config host = { 0 };
-
-	config.pt.cpu.features = S2_CPU_TLB_RANGE;
-	fixture_up(f, &config);
-	mm_init(&mm, &f->sim, &f->vm, &host);
-	mm_cpu_on(&mm, 0);
-	nslots = 0;
-	rng = 12345;
-}
-
-static void down(void)
-{
-	mm_audit(&mm);
-	mm_audit_guest(&mm, &f->other);
-	while (nslots)
-		assert_int_equal(s2_vm_slot_del(&f->vm, &slot[--nslots], &f->other), 0);
-	mm_cpus_off(&mm);
-	mm_fini(&mm);
-	sim_thread(0, &f->walker);
-	fixture_down(f);
-}
-
-static void map_area(const struct mm_area *area, uint64_t gpa)
-{
-	assert_int_equal(fixture_slot(f, &slot[nslots++], gpa, area->npages * PAGE, area->hva, 0),
-			 0);
-}
-
-static struct mm_area *area_at(enum mm_kind kind, uint64_t hva, uint32_t npages, uint64_t gpa,
-			       struct mm_file *file)
-{
-	struct mm_area *area = mm_area(&mm, kind, hva, npages, S2_RWX, file, 0);
-
-	map_area(area, gpa);
-	return area;
-}
-
-static struct mm_page *page_at(uint64_t hva)
-{
-	const struct mm_area *area = mm_area_at(&mm, hva);
-
-	return &mm.pages[area->first + ((hva - area->hva) >> MM_SHIFT)];
-}
-
-static void put(uint64_t gpa, uint64_t value)
-{
-	assert_int_equal(mm_guest_write(&mm, gpa, value, &f->exit), MM_DONE);
-}
-
-/* The guest reads it (which compares it with the reference), and the reference is this. */
-static void get(uint64_t gpa, uint64_t hva, uint64_t value)
-{
-	assert_int_equal(mm_guest_read(&mm, gpa, &f->exit), MM_DONE);
-	assert_int_equal(*mm_expect(&mm, page_at(hva)), value);
-}
-
-static void refused(uint64_t gpa, enum s2_access access, int error)
-{
-	enum mm_result result = access == S2_ACCESS_WRITE ? mm_guest_write(&mm, gpa, 1, &f->exit)
-							  : mm_guest_read(&mm, gpa, &f->exit);
-
-	assert_int_equal(result, MM_EXIT);
-	assert_int_equal(f->exit.reason, S2_EXIT_MEMORY);
-	assert_int_equal(f->exit.error, error);
-}
+#include "mm_fixture.h"
 
 static struct sim_leaf leaf_at(uint64_t gpa)
 {
@@ -97,17 +11,6 @@ static struct sim_leaf leaf_at(uint64_t gpa)
 
 	sim_translate(&f->sim, gpa, &leaf);
 	return leaf;
-}
-
-static void op(enum mm_what what, uint64_t hva)
-{
-	int done = 0;
-
-	for (int i = 0; i < 200 && !done; i++)
-		done = mm_do(&mm, what, hva, &f->other, &rng);
-	assert_true(done);
-	mm_audit(&mm);
-	mm_audit_guest(&mm, &f->other);
 }
 
 static void test_unmap(void **state)
@@ -464,79 +367,6 @@ static void test_ambush(void **state)
 	down();
 }
 
-/* A host that does not ask is found out: by the checker, by the tables, by the guest's sums. */
-
-static uint32_t failures(const char *rule)
-{
-	uint32_t n = f->sim.failures;
-
-	if (n)
-		assert_int_equal(strncmp(f->sim.failure, rule, strlen(rule)), 0);
-	f->sim.failures = 0;
-	return n;
-}
-
-static void test_not_told(void **state)
-{
-	uint32_t frame;
-
-	(void)state;
-	up();
-	area_at(MM_ANON, HVA, 2, GPA, NULL);
-	put(GPA, 7);
-	f->sim.keep = 1;
-	mm_lock(&mm);
-	frame = page_at(HVA)->frame;
-	page_at(HVA)->writable = 0;
-	mm_unlock(&mm);
-	mm_audit_guest(&mm, &f->other);
-	assert_int_not_equal(failures("mm-guest"), 0);
-	(void)mm_guest_write(&mm, GPA, 8, &f->exit);
-	assert_int_not_equal(failures("mm-guest"), 0);
-	page_at(HVA)->writable = 1;
-	mm.frames[frame].contents ^= 1;
-	(void)mm_guest_read(&mm, GPA, &f->exit);
-	assert_int_not_equal(failures("mm-sum"), 0);
-	mm.frames[frame].contents ^= 1;
-	mm_lock(&mm);
-	mm_zap(&mm, page_at(HVA));
-	*mm_expect(&mm, page_at(HVA)) = 0;
-	mm_unlock(&mm);
-	assert_int_not_equal(failures("taken-mapped"), 0);
-	mm_audit_guest(&mm, &f->other);
-	assert_int_not_equal(failures("mm-guest"), 0);
-	assert_int_equal(
-		s2_vm_invalidate_begin(&f->vm, s2_gpa(GPA), PAGE, S2_INVAL_UNMAP, &f->other), 0);
-	s2_vm_invalidate_end(&f->vm, s2_gpa(GPA), PAGE);
-	(void)failures("");
-	f->sim.keep = 0;
-	down();
-}
-
-static void test_counts_wrong(void **state)
-{
-	struct mm_frame *frame;
-
-	(void)state;
-	up();
-	area_at(MM_ANON, HVA, 2, GPA, NULL);
-	put(GPA, 7);
-	frame = &mm.frames[page_at(HVA)->frame];
-	f->sim.keep = 1;
-	frame->refs++;
-	mm_audit(&mm);
-	assert_int_not_equal(failures("mm-refs"), 0);
-	frame->refs--;
-	frame->state = MM_FREE;
-	mm_audit(&mm);
-	assert_int_not_equal(failures("mm-freed"), 0);
-	frame->state = MM_USED;
-	mm_audit(&mm);
-	assert_int_equal(failures(""), 0);
-	f->sim.keep = 0;
-	down();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,8 +387,6 @@ int main(void)
 		cmocka_unit_test(test_framebuffer),
 		cmocka_unit_test(test_without_references),
 		cmocka_unit_test(test_ambush),
-		cmocka_unit_test(test_not_told),
-		cmocka_unit_test(test_counts_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

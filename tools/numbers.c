@@ -53,8 +53,9 @@ static void count_exits(struct numbers *numbers)
 	uint64_t unserved = stats->exit_mmio + stats->exit_abort + stats->exit_memory;
 	uint64_t others = unserved + counts->device_faults;
 
-	numbers->exits = faults + stats->fault[S2_FAULT_CONFLICT] + counts->refused + counts->vanished + counts->hypercalls +
-			 counts->psci_calls + counts->sysreg_traps;
+	numbers->exits = faults + stats->fault[S2_FAULT_CONFLICT] + counts->refused +
+			 counts->vanished + counts->hypercalls + counts->psci_calls +
+			 counts->sysreg_traps;
 	numbers->ram_faults = faults > others ? faults - others : 0;
 	numbers->other_faults = unserved + counts->refused;
 }

@@ -52,7 +52,9 @@ static const char help_text[] =
 	"  hva                an address as the VMM sees it: a slot says which gpa lie where\n"
 	"  L0, L1, L2         the Arm manual's level 3, 2 and 1: it counts from the root\n"
 	"  old entries may be in TLBs\n"
-	"                     entries that are gone, of which a CPU may still use a copy\n"
+	"                     entries that are gone, of which a CPU may still use a copy; one of "
+	"them, or\n"
+	"                     a run of them: what TLBs may say -> what the tables say\n"
 	"\n"
 	"Exit status: 0 all happens as the file says; 1 it does not; 2 bad input.\n"
 	"\n"
@@ -62,8 +64,9 @@ static const char help_text[] =
 
 /* Printing */
 
-static const char *const kinds[SCN_PRINTS] = { "title",  "part",      "say",    "step",    "point",
-					       "result", "violation", "failed", "expected" };
+static const char *const kinds[SCN_PRINTS] = {
+	"title", "part", "say", "step", "point", "result", "tlb", "violation", "failed", "expected"
+};
 
 static void print_json(const struct scn_out *out, enum scn_print kind, const char *text,
 		       const char *more)
@@ -107,6 +110,7 @@ static void print_text(const struct scn_out *out, enum scn_print kind, const cha
 		[SCN_PRINT_PART] = "\033[1m",
 		[SCN_PRINT_STEP] = "",
 		[SCN_PRINT_POINT] = "\033[36m",
+		[SCN_PRINT_TLB] = "\033[33m",
 		[SCN_PRINT_VIOLATION] = "\033[31m",
 		[SCN_PRINT_FAILED] = "\033[1;31m",
 	};
@@ -139,6 +143,7 @@ static void print_text(const struct scn_out *out, enum scn_print kind, const cha
 		printf("%*s%s\n", (int)indent + 2, "", text);
 		break;
 	case SCN_PRINT_RESULT:
+	case SCN_PRINT_TLB:
 		printf("%*s", RESULT, "");
 		flow(text, RESULT, RESULT);
 		break;
@@ -149,7 +154,7 @@ static void print_text(const struct scn_out *out, enum scn_print kind, const cha
 	default:
 		printf("%*s%s ", (int)indent, "",
 		       kind == SCN_PRINT_FAILED ? "NOT AS SAID:" : "BROKEN:");
-		flow(text, indent + 13, indent + 8);
+		flow(text, indent + (kind == SCN_PRINT_FAILED ? 13 : 8), indent + 8);
 		if (more) {
 			printf("%*sThe rule: ", (int)indent + 8, "");
 			flow(more, indent + 18, indent + 8);

@@ -53,6 +53,8 @@ enum scn_verb {
 	SCN_EXPECT_CACHES,
 	SCN_EXPECT_COUNT,
 	SCN_EXPECT_STALE,
+	SCN_EXPECT_TLB_NONE,
+	SCN_EXPECT_TLB,
 	SCN_EXPECT_PROGRESS,
 	SCN_EXPECT_VIOLATION,
 	SCN_VERBS
@@ -75,6 +77,7 @@ struct scn_form {
 };
 extern const struct scn_form scn_form[SCN_VERBS];
 
+#define SCN_VMID 7
 #define SCN_ARGS 6
 #define SCN_EACH 8 /* areas, holds, or pointers */
 #define SCN_NAME 24
@@ -133,6 +136,7 @@ enum scn_print {
 	SCN_PRINT_STEP,      /* a step, and in `more` what came of it (or NULL: follows) */
 	SCN_PRINT_POINT,     /* here somebody gets in between */
 	SCN_PRINT_RESULT,    /* more of what came of it */
+	SCN_PRINT_TLB,       /* ... what TLBs may hold */
 	SCN_PRINT_VIOLATION, /* a rule was broken: said in red */
 	SCN_PRINT_FAILED,    /* the scenario says otherwise */
 	SCN_PRINT_EXPECTED, /* it is as the scenario says: for programs, people see it at the end */
@@ -183,15 +187,29 @@ struct scn_frame {
 	unsigned int shown; /* how far the step itself is printed */
 	unsigned int waits; /* turns of waiting */
 	unsigned int revoked;
-	char came[300];      /* of it, not printed yet */
-	char tlb[96];        /* invalidations that the engine asked for */
-	uint64_t cleaned[2]; /* bytes: data, instructions */
+	unsigned int counted; /* its result says how many old entries there are */
+	char came[300];       /* of it, not printed yet */
+	char tlb[96];         /* invalidations that the engine asked for */
+	uint64_t cleaned[2];  /* bytes: data, instructions */
 };
 
 struct scn_pointer {
 	uint64_t hpa;
 	unsigned int area;
 	uint64_t offset;
+};
+
+#define SCN_HELD_LINES 6
+
+/* Old entries that some CPU may still have. */
+struct scn_held {
+	uint64_t old;      /* so many: pages, blocks, and ... */
+	uint64_t tables;   /* ... of these, pointers to tables */
+	uint64_t current;  /* what the tables say may be held, too: so many entries */
+	unsigned int most; /* the line that most memory is in */
+	char brief[60];    /* ... in short: "0x80001000 r-x -> nothing" */
+	/* Those that are alike in a line: what a TLB may say -> what the tables say. Or "". */
+	char line[SCN_HELD_LINES][120];
 };
 
 #define SCN_DEPTH 8
@@ -210,8 +228,9 @@ struct scn_world {
 	struct scn_out *out;
 	/* A rule was broken, or entries were written behind the engine's back. */
 	unsigned int spoilt;
-	jmp_buf stuck;      /* where a part ends that would wait for ever */
-	char violation[32]; /* the rule, if that was not expected yet; or "" */
+	jmp_buf stuck;        /* where a part ends that would wait for ever */
+	char violation[32];   /* the rule, if that was not expected yet; or "" */
+	struct scn_held told; /* what was last shown of TLBs */
 	/* what came of the last step */
 	int error;
 	struct s2_exit exit;
@@ -239,8 +258,12 @@ int scn_write_entry(struct scn_world *world, uint64_t gpa, unsigned int level, u
 uint64_t scn_leaf(unsigned int level, uint64_t hpa, unsigned int prot);
 /* The way through the tables to gpa: "L2 > L1 block 0x80000000 rwx", in one of a few buffers. */
 const char *scn_path(struct scn_world *world, uint64_t gpa);
-/* Old entries that some CPU may still have. */
-uint64_t scn_stale(struct scn_world *world);
+/* What TLBs may hold now. */
+void scn_held(struct scn_world *world, struct scn_held *held);
+/* Are the old entries other ones than were last shown, or does this step ask for them? */
+int scn_held_news(struct scn_world *world);
+/* Shows them, a line each run. */
+void scn_show_held(struct scn_world *world);
 /* The word that fits this number: `1 entry`, `2 entries`. */
 static inline const char *scn_plural(uint64_t n, const char *one, const char *more)
 {
@@ -257,6 +280,8 @@ int scn_meanwhile(struct scn_world *world, enum scn_point point);
 
 /* scenario_expect.c */
 void scn_expect(struct scn_world *world, const struct scn_step *step);
+/* Tells the rule that was broken by what just happened, if any was. */
+void scn_condemn(struct scn_world *world);
 /* A rule was broken, and what comes now is not its expectation. */
 void scn_unexpected(struct scn_world *world);
 

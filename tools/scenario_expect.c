@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * What a scenario expects, compared with what happened. An expectation that is met says nothing to
- * people, and is an object of its own in JSON;
- * one that is not says what is there instead, and the scenario fails.
+ * people, and is an object of its own in JSON; one that is not says what is there instead, and the
+ * scenario fails. A rule that was broken is told at once, and must be expected next.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -100,11 +100,71 @@ static void expect_count(struct scn_world *world, const struct scn_step *step)
 	      scn_plural(count, "was", "were"), (unsigned long long)count);
 }
 
+/* What TLBs may hold of one byte, leaves alone: pointers to tables translate nothing. */
+static void expect_tlb(struct scn_world *world, const struct scn_step *step)
+{
+	const struct scn_arg *arg = step->arg;
+	uint64_t gpa = world->area[arg[0].index].slot.gpa.gpa + arg[0].number, page;
+	int stale = step->verb == SCN_EXPECT_TLB && arg[1].number, met;
+	unsigned int current = 0, old = 0, there = 0;
+	char text[240] = "";
+	struct s2c_held_walk walk;
+	struct s2c_held held;
+
+	(void)s2c_held_begin(world->sim.model, SCN_VMID, gpa, 1,
+			     S2C_HELD_NOW | S2C_HELD_NARROWED | S2C_HELD_GONE, &walk);
+	while (s2c_held_next(&walk, &held) == 1) {
+		size_t used = strlen(text);
+
+		if (held.is_table)
+			continue;
+		page = (held.pa + (gpa - held.gpa)) & ~0xfffull;
+		old += held.kind != S2C_HELD_NOW;
+		current += held.kind == S2C_HELD_NOW;
+		there += step->nargs > 2 && page == arg[2].number &&
+			 (held.kind != S2C_HELD_NOW) == stale;
+		snprintf(text + used, sizeof(text) - used, "%s 0x%llx, which is %s",
+			 used ? "; and" : "", (unsigned long long)page,
+			 held.kind == S2C_HELD_NOW        ? "current"
+			 : held.kind == S2C_HELD_NARROWED ? "stale (it has rights that are gone)"
+							  : "stale");
+	}
+	met = step->verb == SCN_EXPECT_TLB_NONE ? !old && !current
+	      : stale                           ? old > 0
+						: current && !old;
+	judge(world, step, met && (step->nargs < 3 || there), "they may hold%s",
+	      text[0] ? text : " nothing of it");
+}
+
 static void expect_violation(struct scn_world *world, const struct scn_step *step)
 {
 	judge(world, step, !strcmp(world->violation, step->arg[0].word), "%s was broken",
 	      world->violation[0] ? world->violation : "no rule");
 	world->violation[0] = '\0';
+}
+
+void scn_condemn(struct scn_world *world)
+{
+	struct sim *sim = &world->sim;
+	size_t length = strcspn(sim->failure, ":");
+	const struct s2c_rule *rule;
+	static const char from[] = " from event ";
+	char *cut, *end;
+
+	if (!sim->failures)
+		return;
+	/* The number of an event means nothing here: none of them is shown. */
+	cut = strstr(sim->failure, from);
+	if (cut) {
+		end = cut + strlen(from);
+		end += strspn(end, "0123456789");
+		memmove(cut, end, strlen(end) + 1);
+	}
+	snprintf(world->violation, sizeof(world->violation), "%.*s", (int)length, sim->failure);
+	rule = s2c_rule(world->violation);
+	scn_print(world->out, SCN_PRINT_VIOLATION, rule ? rule->title : NULL, "%s", sim->failure);
+	world->spoilt = 1;
+	sim->failures = 0;
 }
 
 void scn_unexpected(struct scn_world *world)
@@ -120,7 +180,7 @@ void scn_unexpected(struct scn_world *world)
 void scn_expect(struct scn_world *world, const struct scn_step *step)
 {
 	const struct scn_arg *arg = step->arg;
-	uint64_t stale;
+	struct scn_held held;
 
 	world->out->line = step->line;
 	if (step->verb != SCN_EXPECT_VIOLATION)
@@ -145,9 +205,13 @@ void scn_expect(struct scn_world *world, const struct scn_step *step)
 		expect_count(world, step);
 		break;
 	case SCN_EXPECT_STALE:
-		stale = scn_stale(world);
-		judge(world, step, stale == arg[0].number, "there %s %llu",
-		      scn_plural(stale, "is", "are"), (unsigned long long)stale);
+		scn_held(world, &held);
+		judge(world, step, held.old == arg[0].number, "there %s %llu",
+		      scn_plural(held.old, "is", "are"), (unsigned long long)held.old);
+		break;
+	case SCN_EXPECT_TLB_NONE:
+	case SCN_EXPECT_TLB:
+		expect_tlb(world, step);
 		break;
 	case SCN_EXPECT_PROGRESS:
 		judge(world, step,

@@ -61,6 +61,8 @@ const struct scn_form scn_form[SCN_VERBS] = {
 	[SCN_EXPECT_CACHES] = { "expect caches cleaned|untouched", 0 },
 	[SCN_EXPECT_COUNT] = { "expect NUMBER faults|made|equal|retried", 0 },
 	[SCN_EXPECT_STALE] = { "expect NUMBER stale", 0 },
+	[SCN_EXPECT_TLB_NONE] = { "expect tlb ADDRESS none", 0 },
+	[SCN_EXPECT_TLB] = { "expect tlb ADDRESS current|stale [HPA]", 0 },
 	[SCN_EXPECT_PROGRESS] = { "expect changed SIZE equal SIZE", 0 },
 	[SCN_EXPECT_VIOLATION] = { "expect violation RULE", 0 },
 };

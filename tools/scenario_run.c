@@ -318,24 +318,34 @@ static void dereference(struct scn_world *world, const struct scn_step *step)
 	if (page->hpa != pointer->hpa)
 		sim_fail(&world->sim,
 			 SCN_USE_AFTER_FREE
-			 ": hpa 0x%llx was taken back by the host; whoever has it now "
-			 "finds it overwritten",
+			 ": hpa 0x%llx was taken back: whoever has it now finds it overwritten",
 			 (unsigned long long)pointer->hpa);
 }
 
 /* What others do */
 
+static void count_old(struct scn_world *world)
+{
+	struct scn_held held;
+	char count[32];
+
+	scn_held(world, &held);
+	snprintf(count, sizeof(count), "%llu old ", (unsigned long long)held.old);
+	came_too(world, count,
+		 scn_plural(held.old, "entry may be in TLBs", "entries may be in TLBs"));
+	world->frame->counted = 1;
+	snprintf(count, sizeof(count), "%llu current", (unsigned long long)held.current);
+	if (world->frame->step->verb == SCN_SHOW &&
+	    (held.old || strlen(world->frame->came) + strlen(count) + 2 <= SCN_RESULTS))
+		came_too(world, count, "");
+}
+
 /* What was done, and what the model says of TLBs then, unless it has just condemned them. */
 static void came_stale(struct scn_world *world, const char *what)
 {
-	uint64_t stale = scn_stale(world);
-	char count[32];
-
 	came(world, "%s", what);
-	if (world->sim.failures)
-		return;
-	snprintf(count, sizeof(count), "%llu old ", (unsigned long long)stale);
-	came_too(world, count, scn_plural(stale, "entry may be in TLBs", "entries may be in TLBs"));
+	if (!world->sim.failures)
+		count_old(world);
 }
 
 /* A barrier or a TLBI. The count of old entries can fall at the barrier alone. */
@@ -344,13 +354,11 @@ static void instruct(struct scn_world *world, const struct scn_step *step)
 	unsigned int op = (unsigned int)step->arg[1].number;
 	uint64_t operand = step->nargs > 2 ? gpa_of(world, &step->arg[2]) >> 12 : 0;
 
-	if (step->verb == SCN_RAW_TLBI) {
-		scn_tell(world, S2C_TLBI, op, operand, 0);
+	scn_tell(world, step->verb == SCN_RAW_DSB ? S2C_DSB : S2C_TLBI, op, operand, 0);
+	if (step->verb == SCN_RAW_TLBI)
 		came(world, "issued; complete at a DSB");
-	} else {
-		scn_tell(world, S2C_DSB, op, 0, 0);
+	else
 		came_stale(world, world->sim.failures ? "done" : "");
-	}
 }
 
 /* Writes an entry of this level, past the engine. */
@@ -380,7 +388,6 @@ static void entry(struct scn_world *world, const struct scn_step *step)
 
 static void show(struct scn_world *world, const struct scn_step *step)
 {
-
 	came_stale(world, scn_path(world, gpa_of(world, &step->arg[0])));
 }
 
@@ -414,41 +421,37 @@ static act_fn *const act[SCN_VERBS] = {
 	[SCN_SHOW] = show,
 };
 
-/* A rule was broken by what just happened. */
-static void condemn(struct scn_world *world)
+/* What TLBs may hold, in short if there is room in the line. */
+static void came_held(struct scn_world *world)
 {
-	struct sim *sim = &world->sim;
-	size_t length = strcspn(sim->failure, ":");
-	const struct s2c_rule *rule;
-	static const char from[] = " from event ";
-	char *cut, *end;
+	const struct scn_held *held = &world->told;
+	struct scn_frame *frame = world->frame;
+	int shown = frame->step->verb == SCN_SHOW || world->out->json;
 
-	if (!sim->failures)
+	if (!frame->counted && held->old)
+		count_old(world);
+	if (!shown && strlen(frame->came) + strlen(held->brief) + 2 <= SCN_RESULTS) {
+		if (held->brief[0])
+			came_too(world, "", held->brief);
 		return;
-	/* The number of an event means nothing here: none of them is shown. */
-	cut = strstr(sim->failure, from);
-	if (cut) {
-		end = cut + strlen(from);
-		end += strspn(end, "0123456789");
-		memmove(cut, end, strlen(end) + 1);
 	}
-	snprintf(world->violation, sizeof(world->violation), "%.*s", (int)length, sim->failure);
-	rule = s2c_rule(world->violation);
-	scn_print(world->out, SCN_PRINT_VIOLATION, rule ? rule->title : NULL, "%s", sim->failure);
-	world->spoilt = 1;
-	sim->failures = 0;
+	flush(world);
+	scn_show_held(world);
 }
 
-/* What the engine asked for on the way. */
+/* What the engine asked for on the way, and what TLBs may hold after it. */
 static void bill(struct scn_world *world)
 {
 	const struct scn_frame *frame = world->frame;
+	const struct scn_step *step = frame->step;
 
 	world->cleaned = frame->cleaned[0] + frame->cleaned[1];
 	if (frame->tlb[0])
 		came_too(world, "invalidates ", frame->tlb);
 	if (world->cleaned)
 		came_too(world, "cleans caches: ", scn_size(frame->cleaned[0]));
+	if (!world->sim.failures && scn_held_news(world) && step->verb != SCN_RAW_TLBI)
+		came_held(world);
 	flush(world);
 }
 
@@ -496,7 +499,7 @@ static void run_step(struct scn_world *world, const struct scn_step *step)
 	sim_thread(frame.cpu, frame.walker);
 	act[step->verb](world, step);
 	bill(world);
-	condemn(world);
+	scn_condemn(world);
 	world->frame = frame.up;
 	if (frame.up)
 		sim_thread(frame.up->cpu, frame.up->walker);
@@ -574,7 +577,7 @@ void scn_run_part(struct scn_out *out, const struct scn_step *before, const stru
 	spoilt = world->spoilt;
 	scn_world_stop(world);
 	if (!spoilt) {
-		condemn(world);
+		scn_condemn(world);
 		if (world->violation[0])
 			scn_print(out, SCN_PRINT_FAILED, NULL,
 				  "%s is broken at the end of the part, where all is given back",

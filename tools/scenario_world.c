@@ -25,7 +25,6 @@
 #define PAGE      0x1000ull
 #define BLOCK     0x200000ull
 #define IPA_BITS  40
-#define VMID      7
 #define FOR_EVER  100000u
 #define TABLE_PA  0x0000fffffffff000ull
 #define AREA_STEP (1ull << 31) /* between areas, in hva */
@@ -198,7 +197,8 @@ struct scn_world *scn_world_new(struct scn_out *out, unsigned int flags)
 	for (unsigned int i = 0; i < SCN_DEPTH; i++)
 		s2_walker_init(&world->manager[i], &world->vm.pt);
 	sim_thread(0, &world->manager[0]);
-	sim_start(&world->sim, s2_arm64_vtcr(&world->vm.pt), s2_arm64_vttbr(&world->vm.pt, VMID));
+	sim_start(&world->sim, s2_arm64_vtcr(&world->vm.pt),
+		  s2_arm64_vttbr(&world->vm.pt, SCN_VMID));
 	return world;
 }
 
@@ -334,10 +334,166 @@ const char *scn_path(struct scn_world *world, uint64_t gpa)
 	return text;
 }
 
-uint64_t scn_stale(struct scn_world *world)
-{
-	struct s2c_stats stats;
+/* TLBs */
 
-	s2c_stats(world->sim.model, &stats);
-	return stats.cached;
+/* Old leaves side by side that are alike in all but the address. */
+struct run {
+	struct s2c_held first;
+	struct s2c_leaf now; /* what the tables say of its first byte */
+	uint64_t n;
+};
+
+#define RUNS 16
+
+/* Is it the next one of this run? */
+static int continues(const struct run *run, const struct s2c_held *held, const struct s2c_leaf *now)
+{
+	const struct s2c_held *first = &run->first;
+	uint64_t offset = run->n * held->size;
+
+	return held->gpa == first->gpa + offset && held->level == first->level &&
+	       held->kind == first->kind && held->leaf == first->leaf &&
+	       held->combined == first->combined && held->issued == first->issued &&
+	       held->issued_combined == first->issued_combined && held->pa == first->pa + offset &&
+	       held->rights == first->rights && now->mapped == run->now.mapped &&
+	       now->level == run->now.level &&
+	       (!now->mapped ||
+		(now->pa == run->now.pa + offset && now->rights == run->now.rights));
+}
+
+static const char *rights(unsigned int rights)
+{
+	static char text[2][4];
+	static unsigned int at;
+	unsigned int exec = S2C_X | S2C_XP;
+
+	at = !at;
+	snprintf(text[at], sizeof(text[at]), "%c%c%c", rights & S2C_R ? 'r' : '-',
+		 rights & S2C_W ? 'w' : '-', (rights & exec) == exec ? 'x' : '-');
+	return text[at];
+}
+
+/* What stands in the tables in the place of these. */
+static void note_now(char *text, size_t n, const struct s2c_leaf *now)
+{
+	uint64_t size = now->level ? BLOCK << (9 * (now->level - 1)) : PAGE;
+
+	if (now->mapped)
+		note(text, n, "0x%llx %s", (unsigned long long)(now->pa & ~(size - 1)),
+		     rights(now->rights));
+	else
+		note(text, n, "nothing");
+}
+
+/* Which CPUs: nothing if it is all of them. */
+static void note_cpus(char *text, size_t n, uint64_t cpus)
+{
+	uint64_t others = ~cpus & ((1ull << SIM_CPUS) - 1);
+
+	if (!others)
+		return;
+	if (!(others & (others - 1)))
+		note(text, n, ", not on CPU %u", (unsigned int)__builtin_ctzll(others));
+	else if (!(cpus & (cpus - 1)))
+		note(text, n, ", on CPU %u", (unsigned int)__builtin_ctzll(cpus));
+	else
+		note(text, n, ", on %u CPUs", (unsigned int)__builtin_popcountll(cpus));
+}
+
+/* "gpa 0x40001000: 511 pages 0x80001000 r-x -> nothing" */
+static void describe(char *text, size_t n, const struct run *run)
+{
+	const struct s2c_held *first = &run->first;
+	const char *what = first->level ? "block" : "page";
+
+	note(text, n, "gpa 0x%llx: ", (unsigned long long)first->gpa);
+	if (run->n > 1)
+		note(text, n, "%llu %ss ", (unsigned long long)run->n, what);
+	else
+		note(text, n, "%s ", what);
+	note(text, n, "0x%llx %s -> ", (unsigned long long)first->pa, rights(first->rights));
+	note_now(text, n, &run->now);
+	if (!first->leaf)
+		note(text, n, ", combined");
+	note_cpus(text, n, first->leaf | first->combined);
+	if (first->issued | first->issued_combined)
+		note(text, n, ", TLBI issued");
+}
+
+/* Collects runs of leaves, counts the rest. Returns how many runs there are. */
+static unsigned int collect(struct scn_world *world, struct scn_held *held, struct run run[RUNS])
+{
+	struct s2c_held_walk walk;
+	struct s2c_held it;
+	struct s2c_leaf now;
+	unsigned int n = 0, i;
+
+	(void)s2c_held_begin(world->sim.model, SCN_VMID, 0, 1ull << IPA_BITS,
+			     S2C_HELD_NOW | S2C_HELD_NARROWED | S2C_HELD_GONE, &walk);
+	while (s2c_held_next(&walk, &it) == 1) {
+		held->current += it.kind == S2C_HELD_NOW;
+		held->old += it.kind != S2C_HELD_NOW;
+		held->tables += it.kind != S2C_HELD_NOW && it.is_table;
+		if (it.kind == S2C_HELD_NOW || it.is_table)
+			continue;
+		(void)s2c_translate(world->sim.model, SCN_VMID, it.gpa, &now);
+		for (i = 0; i < n && !continues(&run[i], &it, &now); i++)
+			;
+		if (i < n)
+			run[i].n++;
+		else if (n < RUNS)
+			run[n++] = (struct run){ it, now, 1 };
+	}
+	return n;
+}
+
+void scn_held(struct scn_world *world, struct scn_held *held)
+{
+	struct run run[RUNS];
+	const struct run *most = run;
+	unsigned int n, lines, i;
+	char *last;
+
+	memset(held, 0, sizeof(*held));
+	n = collect(world, held, run);
+	lines = n < SCN_HELD_LINES ? n : SCN_HELD_LINES;
+	for (i = 0; i < lines; i++) {
+		describe(held->line[i], sizeof(held->line[i]), &run[i]);
+		if (run[i].n * run[i].first.size > most->n * most->first.size)
+			most = &run[i];
+	}
+	if (n) {
+		held->most = (unsigned int)(most - run);
+		note(held->brief, sizeof(held->brief), "0x%llx %s -> ",
+		     (unsigned long long)most->first.pa, rights(most->first.rights));
+		note_now(held->brief, sizeof(held->brief), &most->now);
+	}
+	last = held->line[lines ? lines - 1 : 0];
+	if (n > lines)
+		note(last, sizeof(held->line[0]), "; and others");
+	if (held->tables)
+		note(last, sizeof(held->line[0]), "%s%llu %s", n ? "; " : "",
+		     (unsigned long long)held->tables, scn_plural(held->tables, "table", "tables"));
+}
+
+int scn_held_news(struct scn_world *world)
+{
+	struct scn_held held;
+
+	scn_held(world, &held);
+	if (world->frame->step->verb != SCN_SHOW &&
+	    !memcmp(held.line, world->told.line, sizeof(held.line)))
+		return 0;
+	world->told = held;
+	return 1;
+}
+
+void scn_show_held(struct scn_world *world)
+{
+	const struct scn_held *held = &world->told;
+	int all = world->out->json || world->frame->step->verb == SCN_SHOW;
+
+	for (unsigned int i = 0; i < SCN_HELD_LINES && held->line[i][0]; i++)
+		if (all || i == held->most)
+			scn_print(world->out, SCN_PRINT_TLB, NULL, "%s", held->line[i]);
 }

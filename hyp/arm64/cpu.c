@@ -50,6 +50,7 @@ void cpu_features(struct s2_cpu *cpu)
 	uint64_t mmfr2 = id_read(ID_AA64MMFR2);
 	unsigned int pa = id_field(id_read(ID_AA64MMFR0), ID_AA64MMFR0_PA);
 	uint32_t features = 0;
+	uint64_t bbm;
 
 	if (id_field(mmfr2, ID_AA64MMFR2_FWB))
 		features |= S2_CPU_FWB;
@@ -64,7 +65,8 @@ void cpu_features(struct s2_cpu *cpu)
 	if (id_field(mmfr1, ID_AA64MMFR1_HAFDBS))
 		features |= S2_CPU_HA;
 	cpu->features = features;
-	cpu->bbm = (uint8_t)id_field(mmfr2, ID_AA64MMFR2_BBM);
+	bbm = id_field(mmfr2, ID_AA64MMFR2_BBM);
+	cpu->bbm = bbm > 2 ? 2 : (uint8_t)bbm;
 	/* Beyond 48 bits descriptors look different (LPA2), which these tables do not use. */
 	cpu->pa_bits = pa > 4 ? 48 : pa_bits[pa];
 }

@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "reclaim.h"
-#include "sysreg.h"
 #include "tracing.h"
 
 #define POISON 0xbad0add0bad0add0ull
@@ -33,7 +32,7 @@ struct frames hyp_frames;
 static void lock(void)
 {
 	while (__atomic_exchange_n(&hyp_frames.lock, 1, __ATOMIC_ACQUIRE))
-		__asm__ volatile("yield");
+		cpu_relax();
 }
 
 static void unlock(void)
@@ -57,7 +56,7 @@ void frames_start(const struct hyp_guest *guest)
 	uint64_t end = guest->ram_base + guest->ram_size + guest->tail;
 	uint64_t n = guest->ram_size / FRAME_SIZE_4K, frames = n + HYP_SPARE_FRAMES, at;
 
-	if (id_field(id_read(ID_AA64PFR1), ID_AA64PFR1_MTE) >= 2)
+	if (cpu_has_tags())
 		hyp_end(HYP_END_ERROR, "stage2.reclaim, .merge: a page's allocation tags (MTE) "
 				       "would not move with it");
 	f->base = guest->ram_base;
@@ -111,14 +110,19 @@ static uint64_t poison(uint64_t frame)
 	return POISON ^ frame;
 }
 
+/* The guest may be writing there. */
+static uint64_t word_of(uint64_t frame, unsigned int i)
+{
+	return __atomic_load_n((const uint64_t *)frame + i, __ATOMIC_RELAXED);
+}
+
 static uint64_t differs(uint64_t frame, uint64_t value)
 {
-	const uint64_t *word = (const uint64_t *)frame;
 	uint64_t difference = 0;
 
 	for (unsigned int i = 0; i < WORDS && !difference; i += 4)
-		difference = (word[i] ^ value) | (word[i + 1] ^ value) | (word[i + 2] ^ value) |
-			     (word[i + 3] ^ value);
+		difference = (word_of(frame, i) ^ value) | (word_of(frame, i + 1) ^ value) |
+			     (word_of(frame, i + 2) ^ value) | (word_of(frame, i + 3) ^ value);
 	return difference;
 }
 
@@ -201,16 +205,15 @@ int frames_equal(uint64_t a, uint64_t b)
 }
 
 /*
- * Of every eighth word: who finds an equal hash compares. The guest may be writing there: then it
- * is a hash of nothing in particular.
+ * Of every eighth word: who finds an equal hash compares. If the guest is writing there, it is a
+ * hash of nothing in particular.
  */
 uint64_t frames_hash(uint64_t frame)
 {
-	const volatile uint64_t *word = (const volatile uint64_t *)frame;
 	uint64_t hash = 0;
 
 	for (unsigned int i = 0; i < WORDS; i += 8) {
-		hash = (hash ^ word[i]) * MIX;
+		hash = (hash ^ word_of(frame, i)) * MIX;
 		hash ^= hash >> 29;
 	}
 	return hash;

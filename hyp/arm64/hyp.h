@@ -19,6 +19,8 @@
 #include "el2.h"
 #include "report.h"
 
+#include <self.h>
+
 #define HYP_MAX_REGIONS 96
 
 /* The guest's registers, at the top of its CPU's stack (vectors.S). */
@@ -95,7 +97,6 @@ struct hyp_mmu_regs {
 extern struct hyp_guest hyp_guest;
 extern struct hyp_cpu hyp_cpus[HYP_MAX_CPUS];
 extern struct hyp_mmu_regs hyp_mmu_regs;
-static struct hyp_report *const hyp_report = (struct hyp_report *)HYP_REPORT_BASE;
 
 /* main.c; called from head.S. */
 _Noreturn void hyp_main(uint64_t dtb);
@@ -104,13 +105,6 @@ _Noreturn void hyp_wrong_level(void);
 
 /* cpu.c */
 struct hyp_cpu *cpu_prepare(void);
-static inline struct hyp_cpu *cpu_this(void)
-{
-	struct hyp_cpu *cpu;
-
-	__asm__ volatile("mrs %0, tpidr_el2" : "=r"(cpu));
-	return cpu;
-}
 /* The guest's registers, as long as its exit is being handled. */
 static inline struct hyp_frame *cpu_frame(const struct hyp_cpu *cpu)
 {
@@ -149,14 +143,6 @@ void inject_skip(void);
 /* report.c */
 void report_start(void);
 void report_run(void);
-static inline uint64_t report_now(void)
-{
-	uint64_t now;
-
-	/* Without ISB the counter could be read early. */
-	__asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(now) : : "memory");
-	return now;
-}
 /* The next chunk of the log for this CPU: before its first exit, then when it is needed. */
 void report_draw(struct hyp_cpu *cpu);
 /* Accounts the tables that this CPU linked and unlinked since the last call. */

@@ -29,7 +29,6 @@
  */
 #include "count.h"
 #include "reclaim.h"
-#include "sysreg.h"
 #include "testdev.h"
 #include "tracing.h"
 
@@ -99,7 +98,7 @@ static void give_back(struct hyp_cpu *cpu, uint64_t n, uint64_t word)
 
 	if (!frames_claim(n, word))
 		return;
-	hyp_frames.age[n] = 0;
+	frames_set_age(n, 0);
 	here = bring_back(word);
 	if (here)
 		count(&counts(cpu)->given_back);
@@ -126,7 +125,7 @@ static uint64_t wait_for(uint64_t n)
 	uint64_t word = WHERE_BUSY;
 
 	for (unsigned int i = 0; i < PATIENCE && word == WHERE_BUSY; i++) {
-		__asm__ volatile("yield");
+		cpu_relax();
 		word = frames_word(n);
 	}
 	return word;
@@ -385,23 +384,24 @@ static int next_window(uint64_t *n)
 /* Ages the page; returns whether it is old enough to be taken. */
 static int look(struct hyp_cpu *cpu, uint64_t n, int young)
 {
-	uint8_t *age = &hyp_frames.age[n];
+	uint8_t age;
 
 	if (candidate(n, 1) == WHERE_BUSY)
 		return 0;
 	count(&counts(cpu)->scanned);
 	if (young) {
-		*age = 0;
+		frames_set_age(n, 0);
 		count(&counts(cpu)->young);
 		if (++scan.young % MOVE_EVERY == 0)
 			move(cpu, n);
 		return 0;
 	}
-	if (++*age < OLD && hyp_guest.merge)
+	age = frames_age(n);
+	if (age < OLD)
+		frames_set_age(n, ++age);
+	if (age < OLD && hyp_guest.merge)
 		merge(cpu, n);
-	if (*age > OLD)
-		*age = OLD;
-	return *age >= OLD && candidate(n, 0) != WHERE_BUSY;
+	return age >= OLD && candidate(n, 0) != WHERE_BUSY;
 }
 
 /* Returns whether there was anything to do. */
@@ -448,7 +448,7 @@ static int scan_on(struct hyp_cpu *cpu, unsigned int steps)
 	}
 	while (steps-- && step(cpu)) {
 		did = 1;
-		if (sysreg_read(isr_el1))
+		if (cpu_wanted())
 			break; /* the guest has something to do */
 	}
 	now = report_now();
@@ -476,5 +476,5 @@ void reclaim_idle(struct hyp_cpu *cpu, uint64_t esr)
 {
 	/* WFE, and the forms with a timeout, may end at once. */
 	if (!scan_on(cpu, IDLE_STEPS) && !(esr & 3))
-		__asm__ volatile("wfi" : : : "memory");
+		cpu_sleep();
 }

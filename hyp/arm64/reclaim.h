@@ -87,6 +87,16 @@ static inline uint32_t *frames_shares(uint64_t frame)
 	return &hyp_frames.shares[(frame - hyp_frames.base) / FRAME_SIZE_4K];
 }
 
+static inline uint8_t frames_age(uint64_t n)
+{
+	return __atomic_load_n(&hyp_frames.age[n], __ATOMIC_RELAXED);
+}
+
+static inline void frames_set_age(uint64_t n, uint8_t age)
+{
+	__atomic_store_n(&hyp_frames.age[n], age, __ATOMIC_RELAXED);
+}
+
 /* Makes page n busy if it still is as `word` says. Who did it ends it with frames_set(). */
 int frames_claim(uint64_t n, uint64_t word);
 

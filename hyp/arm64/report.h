@@ -69,7 +69,7 @@ static inline uint64_t hyp_tail_size(uint64_t rest, unsigned int percent)
 }
 
 #define HYP_REPORT_MAGIC   0x3176706568327473ull /* "st2hepv1" */
-#define HYP_REPORT_VERSION 4
+#define HYP_REPORT_VERSION 5
 
 enum hyp_state {
 	HYP_STATE_NONE,

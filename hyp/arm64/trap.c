@@ -141,7 +141,7 @@ static int engine_fault(struct hyp_cpu *cpu, const struct s2_fault *fault)
  */
 static __attribute__((noinline)) void abort_vanished(struct hyp_cpu *cpu)
 {
-	insn_tlbi_vmalle1(INSN_LOCAL);
+	insn_tlbi_vmalls12(INSN_LOCAL); /* both stages: that walk, too, may have met a conflict */
 	insn_dsb(INSN_NSH);
 	insn_isb();
 	report_count(&cpu->percpu->counts.vanished, 1);
@@ -267,6 +267,16 @@ static __attribute__((noinline)) int abort_unserved(int error, struct hyp_cpu *c
 	return 0;
 }
 
+/* The TLB holds two entries for an address. It says nothing of what the guest wanted. */
+static __attribute__((noinline)) void abort_conflict(struct hyp_cpu *cpu,
+						     const struct s2_fault *fault, uint64_t far)
+{
+	if (engine_fault(cpu, fault))
+		hyp_end(HYP_END_ERROR, "a TLB conflict that the engine does not know");
+	watch(cpu, far, REPEAT_SERVED);
+	report_fault(cpu, fault);
+}
+
 /* Returns whether the access is to be emulated, if somebody can: cpu->exit has what it is. */
 static int abort_lower(struct hyp_cpu *cpu, uint64_t esr)
 {
@@ -281,6 +291,10 @@ static int abort_lower(struct hyp_cpu *cpu, uint64_t esr)
 	}
 	if (s2_arm64_decode_abort(esr, hpfar, far, &fault, NULL)) {
 		abort_other(cpu);
+		return 0;
+	}
+	if (fault.kind == S2_FAULT_CONFLICT) {
+		abort_conflict(cpu, &fault, far);
 		return 0;
 	}
 	error = engine_fault(cpu, &fault);

@@ -51,7 +51,8 @@ enum s2_tlb_kind {
 
 enum s2_tlb_flag {
 	S2_TLB_LEAF = 1u << 0,  /* no table was removed: walk caches may stay */
-	S2_TLB_LOCAL = 1u << 1, /* the calling CPU suffices (rights were only widened) */
+	S2_TLB_LOCAL = 1u << 1, /* the calling CPU suffices: rights were only widened; or, with
+				 * S2_TLB_ALL, its TLB is in conflict with itself */
 };
 
 #define S2_LEVEL_ANY 0xff
@@ -88,8 +89,9 @@ enum s2_trace_kind {
 	S2_TRACE_SLOT_ADD,    /* of this and the next two: addr: gpa; size; result: error */
 	S2_TRACE_SLOT_DEL,
 	S2_TRACE_SLOT_CHANGE,
-	S2_TRACE_ATTRS,  /* detail: set; result: error; addr: gpa; size */
-	S2_TRACE_REVOKE, /* a hold in use is in somebody's way; addr: gpa; size */
+	S2_TRACE_ATTRS,    /* detail: set; result: error; addr: gpa; size */
+	S2_TRACE_REVOKE,   /* a hold in use is in somebody's way; addr: gpa; size */
+	S2_TRACE_CONFLICT, /* a TLB conflict */
 	S2_TRACE_KINDS
 };
 

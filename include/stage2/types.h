@@ -149,7 +149,8 @@ enum s2_cpu_feature {
 struct s2_cpu {
 	uint32_t features; /* enum s2_cpu_feature */
 	uint8_t pa_bits;   /* size of physical addresses */
-	uint8_t bbm;       /* FEAT_BBM level, 0 to 2: from 1 on blocks are split under the guest's feet */
+	uint8_t bbm; /* FEAT_BBM level, 0 to 2 (say 2 for more): from 1 on blocks are split in place
+		      */
 	uint8_t pad[2];
 };
 

@@ -207,11 +207,12 @@ struct s2_exit {
 };
 
 /*
- * Handles a guest's fault. Returns 0 and says in *exit what to do next. A TLB conflict is what
- * FEAT_BBM level 2 may answer while a block is split in place: this CPU forgets all that it cached
- * of the guest, by the port, and the guest goes on (DDI 0487, D8, TLB conflict aborts). Errors: S2_ENOMEM and
- * S2_EQUOTA (no table: free some and run the guest again), S2_EPORT (resolve() answered nonsense),
- * S2_EINVAL (*fault is nonsense). After an error nothing was changed.
+ * Handles a guest's fault. Returns 0 and says in *exit what to do next. A TLB conflict may come
+ * where CPUs have FEAT_BBM: while a block is split in place, or from the guest's own stage 1. This
+ * CPU, which must be the one that met it, forgets all that it cached of the guest, by the port, and
+ * the guest goes on (DDI 0487, D8, TLB conflict aborts). Errors: S2_ENOMEM and S2_EQUOTA (no table:
+ * free some and run the guest again), S2_EPORT (resolve() answered nonsense), S2_EINVAL (*fault is
+ * nonsense). After an error nothing was changed.
  */
 S2_MUST_CHECK int s2_fault(struct s2_vm *vm, struct s2_walker *walker, const struct s2_fault *fault,
 			   struct s2_exit *exit);

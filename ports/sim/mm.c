@@ -21,6 +21,8 @@ const char *const mm_op_name[MM_OP_KINDS] = { "unmap",   "map",      "remap",   
 const char *const mm_event_name[MM_EVENTS] = { "fault-in", "huge-fault", "swapped-in", "zero-page",
 					       "cow-copy", "cow-reuse",  "cow-split",  "mkwrite",
 					       "ambush",   "reclaim" };
+const char *const mm_hold_name[MM_HOLD_EVENTS] = { "aimed", "used",  "moved", "denied",
+						   "tried", "stale", "asked", "cut-short" };
 
 void mm_lock(struct sim_mm *mm)
 {
@@ -118,8 +120,11 @@ void mm_fini(struct sim_mm *mm)
 {
 	mm_audit(mm);
 	mm_lock(mm);
-	for (uint32_t i = 0; i < mm->npages; i++)
+	for (uint32_t i = 0; i < mm->npages; i++) {
+		if (mm->pages[i].held)
+			sim_fail(mm->sim, "mm-hold: page %u is held still", i);
 		mm_zap(mm, &mm->pages[i]);
+	}
 	for (unsigned int i = 0; i < mm->nfiles; i++) {
 		for (uint32_t n = 0; n < mm->file[i].npages; n++)
 			if (mm->file[i].page[n].frame != MM_NONE)
@@ -204,6 +209,11 @@ void mm_cpu_on(struct sim_mm *mm, unsigned int n)
 	sim_thread(n, &cpu->walker);
 }
 
+struct mm_cpu *mm_self(struct sim_mm *mm)
+{
+	return &mm->cpu[sim_self.cpu];
+}
+
 void mm_cpus_off(struct sim_mm *mm)
 {
 	for (unsigned int n = 0; n < SIM_CPUS; n++) {
@@ -212,6 +222,9 @@ void mm_cpus_off(struct sim_mm *mm)
 		if (!cpu->present)
 			continue;
 		sim_thread(n, NULL);
+		for (unsigned int i = 0; i < MM_HOLDS; i++)
+			if (cpu->hold[i].live)
+				s2_hold_fini(&cpu->hold[i].hold);
 		s2_walker_fini(&cpu->walker);
 		s2_walker_fini(&cpu->host);
 		cpu->present = 0;

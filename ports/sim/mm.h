@@ -14,12 +14,14 @@
  *		frames say: the frame is alive, and writable if it is written
  *   mm-sum	the guest reads what it wrote: the reference is a word for each page of hva (or of a
  *		file), in `expect`
+ *   mm-hold	while a hold is in use, its page stays what it is: the frame, and the right to write
  * Under the checker (SIM_WATCH) a frame that is freed is taken back (S2C_TAKE), which condemns
  * whatever still leads there.
  *
  * Guest CPUs (mm_guest.c) have a small TLB each, which obeys the port's tlb(): so a missing
  * invalidation is seen by the guest's checksums without the checker, too. An access is atomic
- * against invalidations, as in hardware.
+ * against invalidations, as in hardware. Each CPU has holds, too (mm_hold.c): what a device, or the
+ * hypervisor itself, does in guest memory.
  *
  * Concurrency: one lock (mm->lock), held for short pieces of work, never while the engine is
  * called. Who changes a page that the guest may have mapped claims it first (`busy`; nobody waits
@@ -30,7 +32,7 @@
 #ifndef SIM_MM_H
 #define SIM_MM_H
 
-#include <stage2/vm.h>
+#include <stage2/hold.h>
 
 #include "sim.h"
 
@@ -45,6 +47,8 @@
 #define MM_BEGUN  20
 #define MM_TLB    16
 #define MM_SHARED 8 /* so many pages share a frame at most (zero page apart) */
+#define MM_HOLDS  12
+#define MM_WORK   3 /* holds in use at once, at most */
 
 enum mm_kind {
 	MM_ANON,
@@ -107,6 +111,8 @@ struct mm_page {
 	uint8_t poison;
 	uint8_t busy; /* claimed */
 	uint8_t pad;
+	uint32_t held; /* holds in use: counted without the lock */
+	uint32_t pad2;
 };
 
 struct mm_file_page {
@@ -184,6 +190,20 @@ enum mm_event {
 };
 extern const char *const mm_event_name[MM_EVENTS];
 
+/* What happens to holds. */
+enum mm_hold_event {
+	MM_HOLD_AIMED, /* at another page */
+	MM_HOLD_USED,
+	MM_HOLD_MOVED,  /* used again, and the page is elsewhere now */
+	MM_HOLD_DENIED, /* there is no such page */
+	MM_HOLD_TRIED,  /* used while another was in use */
+	MM_HOLD_STALE,  /* not so: the host had to be asked first */
+	MM_HOLD_ASKED,  /* revoke() was called */
+	MM_HOLD_CUT,    /* ended early, because somebody waited */
+	MM_HOLD_EVENTS
+};
+extern const char *const mm_hold_name[MM_HOLD_EVENTS];
+
 struct mm_config {
 	uint32_t chunks[MM_ZONES]; /* of 2M; 0: as many as it takes, MM_ZONE_ZERO has one */
 	uint32_t swap;             /* slots; 0: 512 */
@@ -198,6 +218,17 @@ struct mm_tlb {
 	uint8_t type;
 };
 
+struct mm_hold {
+	struct s2_hold hold;
+	uint64_t gpa;    /* of the page */
+	uint64_t was;    /* where it was, when it was used last; 0: nowhere */
+	uint32_t offset; /* of the hold, within */
+	uint8_t access;
+	uint8_t live;
+	uint8_t pad[2];
+	struct mm_page *page; /* while it is in use */
+};
+
 /* A CPU of the guest: the one of sim_thread(). */
 struct mm_cpu {
 	uint32_t lock; /* an access under way, or an invalidation */
@@ -206,6 +237,7 @@ struct mm_cpu {
 	uint64_t rng;
 	struct s2_walker walker; /* its faults */
 	struct s2_walker host;   /* the host's work within these */
+	struct mm_hold hold[MM_HOLDS];
 };
 
 struct sim_mm {
@@ -231,9 +263,12 @@ struct sim_mm {
 	uint64_t last_gpa;
 	uint32_t active; /* operations under way */
 	uint64_t begun;  /* ever */
+	uint64_t did;    /* operations done, also those that need no beginning */
 	uint64_t tried[MM_OP_KINDS], done[MM_OP_KINDS];
 	uint64_t events[MM_EVENTS];
+	uint64_t held[MM_HOLD_EVENTS];
 	uint64_t accesses, faults, exits, tired;
+	uint64_t privately; /* accesses to private pages */
 };
 
 /* mm.c: life, areas */
@@ -256,6 +291,8 @@ struct mm_area *mm_device(struct sim_mm *mm, uint64_t hva, uint32_t npages, uint
 /* This thread is CPU n from now on; it has walkers of its own after the first time. */
 void mm_cpu_on(struct sim_mm *mm, unsigned int n);
 void mm_cpus_off(struct sim_mm *mm);
+/* This thread's. */
+struct mm_cpu *mm_self(struct sim_mm *mm);
 
 /* Something that disturbs faults begins (1) or ends (-1): operations say so themselves. */
 void mm_disturb(struct sim_mm *mm, int by);
@@ -278,13 +315,36 @@ void mm_random_op_at(struct sim_mm *mm, uint64_t hva, struct s2_walker *walker, 
 /* mm_guest.c: the guest's accesses, on this thread's CPU */
 enum mm_result {
 	MM_DONE,
-	MM_EXIT,  /* the guest left: *exit */
-	MM_TIRED, /* tried for long, others were always there first */
+	MM_EXIT, /* the guest left: *exit */
+	/* Tried for long, others were always there first: exit->error is 0. Or there was no table:
+	   it is S2_ENOMEM or S2_EQUOTA. */
+	MM_TIRED,
 };
+struct mm_access {
+	uint64_t gpa;
+	uint64_t value; /* S2_ACCESS_WRITE: to be written */
+	uint8_t access; /* enum s2_access */
+	uint8_t view;   /* enum s2_view: how the guest means the page */
+	uint8_t pad[6];
+};
+enum mm_result mm_guest_access(struct sim_mm *mm, const struct mm_access *access,
+			       struct s2_exit *exit);
 enum mm_result mm_guest_read(struct sim_mm *mm, uint64_t gpa, struct s2_exit *exit);
 enum mm_result mm_guest_write(struct sim_mm *mm, uint64_t gpa, uint64_t value,
 			      struct s2_exit *exit);
 enum mm_result mm_guest_exec(struct sim_mm *mm, uint64_t gpa, struct s2_exit *exit);
+/* This thread's CPU empties its TLB, as it may at any time. */
+void mm_guest_forget(struct sim_mm *mm);
+
+/* mm_hold.c: work in guest memory through holds of this thread's CPU */
+
+/* Points hold n at this page, for reading or writing. No hold is in use. */
+void mm_hold_aim(struct sim_mm *mm, unsigned int n, uint64_t gpa, enum s2_access access);
+/*
+ * Uses which[0], and tries the others while it is in use: reads there, or writes `value`. What
+ * could not be tried is used afterwards, alone. Returns what s2_hold_use() said of the first.
+ */
+int mm_hold_work(struct sim_mm *mm, const unsigned int *which, unsigned int n, uint64_t value);
 
 /* --- What the files of the memory manager share. --- */
 
@@ -409,5 +469,25 @@ int mm_op_move(struct mm_op *op, struct mm_page *page);
 
 /* mm_guest.c */
 void mm_tlb_op(void *ctx, const struct s2_tlb_op *ops, size_t n);
+
+/* What an access to gpa, or a leaf there, reaches. */
+struct mm_reached {
+	uint64_t gpa, hpa;
+	struct mm_area *area;
+	struct mm_page *page;
+	uint8_t prot, type; /* of the leaf */
+	uint8_t attrs;      /* of the page: enum s2_page_attr */
+	uint8_t deny;       /* what slot and attributes forbid */
+};
+/*
+ * Which page of the host's stands behind r->gpa? 0: it has no slot, or the slot leads nowhere.
+ * While the page cannot go: within an access, with a hold in use, or when nobody else is there.
+ */
+int mm_reach(struct sim_mm *mm, struct s2_walker *walker, struct mm_reached *r);
+/* What leads there is what the host has now. Returns the frame, MM_NONE for a device. */
+uint32_t mm_check_reached(struct sim_mm *mm, const struct mm_reached *r);
+/* The contents are what was written last; S2_ACCESS_WRITE: they are `value` now. */
+void mm_word(struct sim_mm *mm, const struct mm_reached *r, uint32_t frame, enum s2_access access,
+	     uint64_t value);
 
 #endif

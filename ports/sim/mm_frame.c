@@ -226,6 +226,9 @@ void mm_unmap(struct sim_mm *mm, struct mm_page *page)
 	uint32_t frame = page->frame;
 	struct mm_frame *f = &mm->frames[frame];
 
+	if (__atomic_load_n(&page->held, __ATOMIC_RELAXED))
+		sim_fail(mm->sim, "mm-hold: page %u goes while a hold of it is in use",
+			 mm_index(mm, page));
 	if (page->prev == MM_NONE)
 		f->maps = page->next;
 	else

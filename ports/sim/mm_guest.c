@@ -17,11 +17,6 @@
 
 #define TRIES 48
 
-static struct mm_cpu *self(struct sim_mm *mm)
-{
-	return &mm->cpu[sim_self.cpu];
-}
-
 /* The port's tlb(): the machine first, then the TLBs of our own. */
 
 static void forget(struct mm_cpu *cpu, const struct s2_tlb_op *op)
@@ -123,31 +118,29 @@ static int translate(struct sim_mm *mm, struct mm_cpu *cpu, uint64_t gpa, enum s
 
 /* What it reaches */
 
-struct reached {
-	uint64_t gpa, hpa;
-	struct mm_area *area;
-	struct mm_page *page;
-	uint8_t prot, type;
-};
-
-/* Which page of the host's stands behind gpa? 0: it has no slot, or the slot leads nowhere. */
-static int reach(struct sim_mm *mm, struct s2_walker *walker, struct reached *r)
+int mm_reach(struct sim_mm *mm, struct s2_walker *walker, struct mm_reached *r)
 {
 	struct s2_memslot slot;
-	uint64_t hva;
+	uint64_t offset, hva;
 
 	if (s2_vm_slot_find(mm->vm, s2_gpa(r->gpa), walker, &slot))
 		return 0;
-	hva = slot.hva.hva + (r->gpa - slot.gpa.gpa);
+	offset = r->gpa - slot.gpa.gpa;
+	r->attrs = 0;
+	if (slot.attrs)
+		r->attrs = __atomic_load_n(&slot.attrs[offset >> MM_SHIFT], __ATOMIC_RELAXED);
+	r->deny = slot.flags & S2_SLOT_READONLY || r->attrs & S2_PAGE_NOWRITE ? S2_W : 0;
+	if (r->attrs & S2_PAGE_NOEXEC)
+		r->deny |= S2_X;
+	hva = (r->attrs & S2_PAGE_PRIVATE ? slot.priv.hva : slot.hva.hva) + offset;
 	r->area = mm_area_at(mm, hva);
-	if (!r->area || (r->prot & S2_W && slot.flags & S2_SLOT_READONLY))
+	if (!r->area)
 		return 0;
 	r->page = &mm->pages[r->area->first + ((hva - r->area->hva) >> MM_SHIFT)];
 	return 1;
 }
 
-/* The leaf that leads there is what the host has now. Returns the frame, MM_NONE for a device. */
-static uint32_t check_reached(struct sim_mm *mm, const struct reached *r)
+uint32_t mm_check_reached(struct sim_mm *mm, const struct mm_reached *r)
 {
 	const struct mm_page *page = r->page;
 	uint64_t offset = mm_hva(mm, mm_index(mm, page)) - r->area->hva;
@@ -155,7 +148,9 @@ static uint32_t check_reached(struct sim_mm *mm, const struct reached *r)
 	const char *why = NULL;
 
 	/* Rights may grow at any time. */
-	if (!page->mapped || r->prot & ~__atomic_load_n(&page->prot, __ATOMIC_RELAXED))
+	if (r->prot & r->deny)
+		why = "its slot or its attributes forbid that";
+	else if (!page->mapped || r->prot & ~__atomic_load_n(&page->prot, __ATOMIC_RELAXED))
 		why = "the area does not have these rights";
 	else if (r->type != r->area->type)
 		why = "of another type";
@@ -174,32 +169,18 @@ static uint32_t check_reached(struct sim_mm *mm, const struct reached *r)
 	return r->area->kind == MM_DEVICE ? MM_NONE : frame;
 }
 
-static void touch(struct sim_mm *mm, struct mm_cpu *cpu, uint64_t gpa, const struct mm_tlb *hit,
-		  enum s2_access access, uint64_t value)
+void mm_word(struct sim_mm *mm, const struct mm_reached *r, uint32_t frame, enum s2_access access,
+	     uint64_t value)
 {
-	struct reached r = {
-		.gpa = gpa, .hpa = hit->hpa + (gpa - hit->gpa), .prot = hit->prot, .type = hit->type
-	};
-	uint64_t *expect, found;
-	uint32_t *lock, frame;
+	uint64_t *expect = mm_expect(mm, r->page), found;
+	uint32_t *lock = &mm->guest_lock[(uintptr_t)expect / sizeof(uint64_t) % 64];
 
-	if (!reach(mm, &cpu->walker, &r)) {
-		sim_fail(mm->sim,
-			 "mm-guest: gpa 0x%llx is mapped, and its slot does not lead there",
-			 (unsigned long long)gpa);
-		return;
-	}
-	frame = check_reached(mm, &r);
-	if (frame == MM_NONE)
-		return;
-	expect = mm_expect(mm, r.page);
-	lock = &mm->guest_lock[(uintptr_t)expect / sizeof(uint64_t) % 64];
 	mm_spin(mm, lock);
 	found = __atomic_load_n(&mm->frames[frame].contents, __ATOMIC_RELAXED);
 	if (found != *expect)
 		sim_fail(mm->sim,
 			 "mm-sum: gpa 0x%llx at 0x%llx: 0x%llx was written, 0x%llx is there",
-			 (unsigned long long)gpa, (unsigned long long)r.hpa,
+			 (unsigned long long)r->gpa, (unsigned long long)r->hpa,
 			 (unsigned long long)*expect, (unsigned long long)found);
 	if (access == S2_ACCESS_WRITE) {
 		__atomic_store_n(&mm->frames[frame].contents, value, __ATOMIC_RELAXED);
@@ -208,41 +189,83 @@ static void touch(struct sim_mm *mm, struct mm_cpu *cpu, uint64_t gpa, const str
 	mm_unspin(lock);
 }
 
-static int attempt(struct sim_mm *mm, uint64_t gpa, enum s2_access access, uint64_t value)
+/* Returns ALLOWED; or the guest means another page than is mapped: that is a fault, too. */
+static int touch(struct sim_mm *mm, struct mm_cpu *cpu, const struct mm_tlb *hit,
+		 const struct mm_access *access)
 {
-	struct mm_cpu *cpu = self(mm);
+	uint64_t gpa = access->gpa & ~(MM_SIZE - 1);
+	struct mm_reached r = {
+		.gpa = gpa, .hpa = hit->hpa + (gpa - hit->gpa), .prot = hit->prot, .type = hit->type
+	};
+	uint32_t frame;
+
+	if (!mm_reach(mm, &cpu->walker, &r)) {
+		sim_fail(mm->sim,
+			 "mm-guest: gpa 0x%llx is mapped, and its slot does not lead there",
+			 (unsigned long long)gpa);
+		return ALLOWED;
+	}
+	if (access->view != S2_VIEW_ANY &&
+	    (access->view == S2_VIEW_PRIVATE) != ((r.attrs & S2_PAGE_PRIVATE) != 0))
+		return S2_FAULT_TRANSLATION;
+	frame = mm_check_reached(mm, &r);
+	if (frame != MM_NONE)
+		mm_word(mm, &r, frame, (enum s2_access)access->access, access->value);
+	if (r.attrs & S2_PAGE_PRIVATE)
+		__atomic_fetch_add(&mm->privately, 1, __ATOMIC_RELAXED);
+	return ALLOWED;
+}
+
+static int attempt(struct sim_mm *mm, const struct mm_access *access)
+{
+	struct mm_cpu *cpu = mm_self(mm);
 	struct mm_tlb hit;
 	int ret;
 
 	mm_spin(mm, &cpu->lock);
-	ret = translate(mm, cpu, gpa & ~(MM_SIZE - 1), access, &hit);
+	ret = translate(mm, cpu, access->gpa & ~(MM_SIZE - 1), (enum s2_access)access->access,
+			&hit);
 	if (ret == ALLOWED)
-		touch(mm, cpu, gpa & ~(MM_SIZE - 1), &hit, access, value);
+		ret = touch(mm, cpu, &hit, access);
 	mm_unspin(&cpu->lock);
 	return ret;
 }
 
-static enum mm_result guest(struct sim_mm *mm, uint64_t gpa, enum s2_access access, uint64_t value,
-			    struct s2_exit *exit)
+void mm_guest_forget(struct sim_mm *mm)
 {
-	struct s2_fault fault = { .gpa = s2_gpa(gpa), .access = (uint8_t)access };
+	struct mm_cpu *cpu = mm_self(mm);
+
+	mm_spin(mm, &cpu->lock);
+	for (unsigned int i = 0; i < MM_TLB; i++)
+		cpu->tlb[i].size = 0;
+	mm_unspin(&cpu->lock);
+}
+
+enum mm_result mm_guest_access(struct sim_mm *mm, const struct mm_access *access,
+			       struct s2_exit *exit)
+{
+	struct s2_fault fault = { .gpa = s2_gpa(access->gpa),
+				  .access = access->access,
+				  .view = access->view };
 	uint64_t begun = __atomic_load_n(&mm->begun, __ATOMIC_RELAXED);
 	int alone = !__atomic_load_n(&mm->active, __ATOMIC_RELAXED), kind, ret;
 
 	if (!mm->config.threads)
-		mm->last_gpa = gpa;
+		mm->last_gpa = access->gpa;
 	__atomic_fetch_add(&mm->accesses, 1, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < TRIES; i++) {
-		kind = attempt(mm, gpa, access, value);
+		kind = attempt(mm, access);
 		if (kind == ALLOWED)
 			return MM_DONE;
 		fault.kind = (uint8_t)kind;
 		__atomic_fetch_add(&mm->faults, 1, __ATOMIC_RELAXED);
-		ret = s2_fault(mm->vm, &self(mm)->walker, &fault, exit);
-		if (ret == S2_ENOMEM || ret == S2_EQUOTA)
+		ret = s2_fault(mm->vm, &mm_self(mm)->walker, &fault, exit);
+		if (ret == S2_ENOMEM || ret == S2_EQUOTA) {
+			exit->error = ret;
 			return MM_TIRED;
+		}
 		if (ret)
-			sim_fail(mm->sim, "fault at 0x%llx: %s", (unsigned long long)gpa,
+			sim_fail(mm->sim, "fault at 0x%llx: %s", (unsigned long long)access->gpa,
 				 s2_strerror(ret));
 		if (exit->reason != S2_EXIT_RESUME) {
 			__atomic_fetch_add(&mm->exits, 1, __ATOMIC_RELAXED);
@@ -252,24 +275,31 @@ static enum mm_result guest(struct sim_mm *mm, uint64_t gpa, enum s2_access acce
 			mm->sim->port.relax(mm->sim->port.ctx);
 	}
 	if (alone && !mm->config.threads && begun == __atomic_load_n(&mm->begun, __ATOMIC_RELAXED))
-		sim_fail(mm->sim, "mm-guest: gpa 0x%llx faults for ever", (unsigned long long)gpa);
+		sim_fail(mm->sim, "mm-guest: gpa 0x%llx faults for ever",
+			 (unsigned long long)access->gpa);
 	__atomic_fetch_add(&mm->tired, 1, __ATOMIC_RELAXED);
 	return MM_TIRED;
 }
 
 enum mm_result mm_guest_read(struct sim_mm *mm, uint64_t gpa, struct s2_exit *exit)
 {
-	return guest(mm, gpa, S2_ACCESS_READ, 0, exit);
+	const struct mm_access access = { .gpa = gpa, .access = S2_ACCESS_READ };
+
+	return mm_guest_access(mm, &access, exit);
 }
 
 enum mm_result mm_guest_write(struct sim_mm *mm, uint64_t gpa, uint64_t value, struct s2_exit *exit)
 {
-	return guest(mm, gpa, S2_ACCESS_WRITE, value, exit);
+	const struct mm_access access = { .gpa = gpa, .value = value, .access = S2_ACCESS_WRITE };
+
+	return mm_guest_access(mm, &access, exit);
 }
 
 enum mm_result mm_guest_exec(struct sim_mm *mm, uint64_t gpa, struct s2_exit *exit)
 {
-	return guest(mm, gpa, S2_ACCESS_EXEC, 0, exit);
+	const struct mm_access access = { .gpa = gpa, .access = S2_ACCESS_EXEC };
+
+	return mm_guest_access(mm, &access, exit);
 }
 
 void mm_audit_guest(struct sim_mm *mm, struct s2_walker *walker)
@@ -280,16 +310,16 @@ void mm_audit_guest(struct sim_mm *mm, struct s2_walker *walker)
 	while (!s2_pt_next(&mm->vm->pt, s2_gpa(at), walker, &leaf)) {
 		at = leaf.gpa.gpa + leaf.size;
 		for (uint64_t off = 0; off < leaf.size; off += MM_SIZE) {
-			struct reached r = { .gpa = leaf.gpa.gpa + off,
-					     .hpa = leaf.hpa.hpa + off,
-					     .prot = leaf.attr.prot,
-					     .type = leaf.attr.type };
+			struct mm_reached r = { .gpa = leaf.gpa.gpa + off,
+						.hpa = leaf.hpa.hpa + off,
+						.prot = leaf.attr.prot,
+						.type = leaf.attr.type };
 
-			if (!reach(mm, walker, &r))
+			if (!mm_reach(mm, walker, &r))
 				sim_fail(mm->sim, "mm-guest: a leaf at 0x%llx, and no slot for it",
 					 (unsigned long long)r.gpa);
 			else
-				(void)check_reached(mm, &r);
+				(void)mm_check_reached(mm, &r);
 		}
 	}
 }

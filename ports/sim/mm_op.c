@@ -167,6 +167,7 @@ int mm_do(struct sim_mm *mm, enum mm_what what, uint64_t hva, struct s2_walker *
 	done = op_fns[what](&op, &mm->pages[area->first + ((hva - area->hva) >> MM_SHIFT)]);
 	__atomic_fetch_add(&mm->tried[what], 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&mm->done[what], (uint64_t)done, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&mm->did, (uint64_t)done, __ATOMIC_RELAXED);
 	return done;
 }
 

@@ -240,6 +240,7 @@ static S2_ALWAYS_INLINE int split_leaves(const struct s2_fmt *f, const struct s2
 					 uint64_t most, uint64_t *n)
 {
 	uint64_t *tables[S2_WALKER_TABLES], *table, old, count = table_entries(f);
+	unsigned int bbm = at->pt->cpu.bbm;
 	uint64_t size = s2_fmt_size(f, at->level);
 	struct s2_stats *stats = &at->walker->stats;
 
@@ -260,14 +261,14 @@ static S2_ALWAYS_INLINE int split_leaves(const struct s2_fmt *f, const struct s2
 	}
 	if (!*n)
 		return S2_STEP_ON;
-	s2_gather_now(at->gather, at->walker, at->gpa, *n * size, at->level, S2_TLB_LEAF);
-	if (at->pt->cpu.bbm == 1) {
-		for (uint64_t i = 0; i < *n; i++)
-			split_second(f, at, &at->entry[i], tables[i]);
+	if (bbm < 2) /* TLBs hold the block at most: by address */
 		s2_gather_now(at->gather, at->walker, at->gpa, *n * size, at->level, S2_TLB_LEAF);
-	}
+	for (uint64_t i = 0; i < *n && bbm == 1; i++)
+		split_second(f, at, &at->entry[i], tables[i]);
+	if (bbm) /* they may hold pages, too: an address need not find both */
+		s2_tlb_all(at->pt, at->walker, 0);
 	for (uint64_t i = 0; i < *n; i++) {
-		if (at->pt->cpu.bbm)
+		if (bbm)
 			pte_settled(f, &at->entry[i], s2_table_hpa(at->pt, tables[i]));
 		else
 			pte_make(f, at, &at->entry[i],

@@ -147,10 +147,10 @@ void s2_gather_now(struct s2_gather *g, struct s2_walker *walker, uint64_t gpa, 
 		issue_split(g->pt, walker, 0, &op, 1);
 }
 
-void s2_tlb_forget(const struct s2_pt *pt, struct s2_walker *walker)
+void s2_tlb_all(const struct s2_pt *pt, struct s2_walker *walker, unsigned int flags)
 {
 	const struct s2_tlb_op op = { .kind = S2_TLB_ALL,
-				      .flags = S2_TLB_LOCAL,
+				      .flags = (uint8_t)flags,
 				      .level = S2_LEVEL_ANY,
 				      .page_shift = pt->page_shift };
 

@@ -100,8 +100,8 @@ static inline void s2_tlb_local(const struct s2_pt *pt, struct s2_walker *walker
 	pt->port->tlb(pt->port->ctx, &op, 1);
 }
 
-/* This CPU forgets all that it cached of the guest. */
-void s2_tlb_forget(const struct s2_pt *pt, struct s2_walker *walker);
+/* All CPUs, or this one (S2_TLB_LOCAL), forget all that they cached of the guest. */
+void s2_tlb_all(const struct s2_pt *pt, struct s2_walker *walker, unsigned int flags);
 
 /* Does the gather owe anything within [gpa, end)? */
 static inline int s2_gather_owes(const struct s2_gather *g, uint64_t gpa, uint64_t end)

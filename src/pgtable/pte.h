@@ -107,12 +107,11 @@ static S2_ALWAYS_INLINE void pte_make(const struct s2_fmt *f, const struct s2_at
 
 /*
  * The same two halves of a block that becomes a table by FEAT_BBM (DDI 0487, D8, support levels for
- * changing table or block size), with an invalidation of the block between them. Level 2: the table
- * takes its place at once, and until that invalidation a TLB may hold both. Level 1: first the
- * block gets nT, so that no TLB holds what the table could be in conflict with. Whoever changed
- * something below the table meanwhile might invalidate by a level at which the block that is still
- * cached is not found: so it is nobody's (invariant 15). Returns 0 if the entry is not `old` any
- * more.
+ * changing table or block size), with an invalidation of everything between them: a TLB may hold
+ * both, and then what is by address need not find both (R_GRVDR, R_BLRKC). Level 2: the table takes
+ * the block's place at once. Level 1: first the block gets nT and is invalidated. Who changed
+ * something below the table meanwhile would invalidate a page, and the block would be used on: so
+ * it is nobody's (invariant 15). Returns 0 if the entry is not `old` any more.
  */
 static S2_ALWAYS_INLINE int pte_settle(const struct s2_fmt *f, uint64_t *entry, uint64_t *old,
 				       uint64_t table)

@@ -461,7 +461,8 @@ static S2_NOINLINE int conflict(const struct s2_vm *vm, struct s2_walker *walker
 	if (fault->kind != S2_FAULT_CONFLICT)
 		return S2_EINVAL;
 	s2_count(&walker->stats.fault[S2_FAULT_CONFLICT], 1);
-	s2_tlb_forget(&vm->pt, walker);
+	s2_tlb_all(&vm->pt, walker, S2_TLB_LOCAL);
+	s2_trace(vm, S2_TRACE_CONFLICT, 0, 0, 0, 0);
 	*exit = (struct s2_exit){ .reason = S2_EXIT_RESUME };
 	return 0;
 }

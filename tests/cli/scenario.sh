@@ -265,6 +265,55 @@ goes "010 is ten" '08K +done' <<<"$start
 host unmaps ram 08K
 expect ram unmapped"
 
+# What TLBs may hold (in tests/cli/scenario.sh: `shows` with the threads, the rest where their kind stands).
+shows tlb 'breaks ram\+0x1000 page +L2 > L1 > L0 nothing; 1 old entry may be in TLBs$' \
+	'^ {40}gpa 0x40001000: page 0x80001000 rwx -> nothing$' 'BROKEN: taken-cached: ' \
+	'dsb ish +1 old entry may be in TLBs; 0x80001000 rwx -> nothing$' \
+	'^ {40}gpa 0x40001000: page 0x80001000 rwx -> nothing, not on CPU 0$' 'BROKEN: tlbi-local: ' \
+	'^ {40}gpa 0x40001000: page 0x80001000 rwx -> nothing; 1 table$'
+thinks "a TLB that holds nothing" 'but they may hold 0x80000000, which is current' <<<"$start
+vcpu 1 reads ram
+expect tlb ram none"
+thinks "a TLB that holds what is gone" 'but they may hold 0x80003000, which is stale' <<<"$start
+vcpu 1 reads ram
+cpu 0 breaks ram block
+expect tlb ram+0x3000 current"
+thinks "a TLB that holds what was and what is" \
+	'which is stale .it has rights that are gone' <<<"$start
+vcpu 1 reads ram
+engine write-protects ram 2M
+	between break and make:
+		expect tlb ram current"
+thinks "a TLB that holds another page" 'but they may hold 0x80000000, which is current' <<<"$start
+vcpu 1 reads ram
+expect tlb ram current 0x90000000"
+thinks "a TLB that never had it" 'but they may hold nothing of it' <<<"$start
+vcpu 1 reads ram
+host unmaps ram 2M
+expect tlb ram stale"
+goes "rights that are gone" '^ {40}gpa 0x40000000: block 0x80000000 rwx -> 0x80000000 r-x$' <<<"$start
+vcpu 1 reads ram
+engine write-protects ram 2M
+	between break and make:
+		show ram
+		expect tlb ram stale 0x80000000
+expect tlb ram current 0x80000000"
+goes "a TLBI that waits for its DSB" 'rwx -> nothing, TLBI issued$' <<<"$start
+vcpu 1 reads ram
+cpu 0 breaks ram block
+cpu 0 dsb ishst
+cpu 0 tlbi ipas2e1is ram
+show ram
+expect 1 stale
+cpu 0 dsb ish
+show ram
+expect 1 stale"
+says "... and after it what is combined with stage 1" "$out" 'rwx -> nothing, combined$'
+bad 'expect tlb ram none 0x1000' "is too much"
+bad 'expect tlb ram old' "'old' should be"
+run scenario --json tlb
+is "JSON has what TLBs may hold" "$(grep -c '"kind":"tlb"' <<<"$out")" 5
+
 # Bad input.
 bad 'jump over ram' "no line begins with 'jump'"
 bad 'vcpu 1 sings ram' "'sings' should be reads.writes.executes"
