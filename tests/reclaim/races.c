@@ -3,23 +3,18 @@
  * Races between the guest's CPUs and the host that takes its memory (world.h), played in every
  * order up to a bound of preemptions (ports/sim/actors.h), with the simulated machine as a judge of
  * what the engine does and of frames that are taken back.
- *
- *   reclaim-races                       all
- *   reclaim-races --list                what there is
- *   reclaim-races --race NAME           this one; with --replay SCHEDULE one run, told step by step
- *   --preemptions N, --runs N           other bounds
+ * Options: orders.h.
  *
  * At most one actor is the scanner (acts from TAKE on): reclaim.c has a lock for that.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <stage2/arm64.h>
 
-#include "actors.h"
 #include "machine.h"
+#include "orders.h"
 #include "world.h"
 
 #define HOME   3 /* who prepares, and looks at the end */
@@ -479,30 +474,16 @@ static int matters(void *ctx, enum sim_where where, uint64_t gpa)
 
 static void step(void *ctx, const struct sim_step *step)
 {
-	(void)ctx;
 	now = step->next;
-	if (!loud || step->actor == SIM_NOBODY)
-		return;
-	printf("  %3llu: actor %u: %s 0x%llx%s", (unsigned long long)step->number, step->actor,
-	       step->done ? "has finished" : sim_where_name(step->where),
-	       (unsigned long long)step->gpa, step->next == step->actor ? "\n" : "");
-	if (step->next != step->actor)
-		printf(" - actor %u goes on\n", step->next);
+	if (loud)
+		orders_tell(ctx, step);
 }
 
-struct options {
-	const char *race, *replay;
-	long preemptions;
-	uint64_t runs;
-};
-
-static void play(const struct race *which, const struct options *options)
+static void play(const struct race *which, const struct orders *orders)
 {
 	struct sim_explore_config config = { .name = which->name,
 					     .sim = &sim,
 					     .preemptions = which->preemptions,
-					     .max_runs = options->runs,
-					     .replay = options->replay,
 					     .setup = set_up,
 					     .walker = walker_of,
 					     .check = check,
@@ -512,18 +493,12 @@ static void play(const struct race *which, const struct options *options)
 	struct sim_explore_result result;
 
 	race = which;
-	loud = options->replay != NULL;
+	loud = orders->replay != NULL;
 	happened = 0;
-	if (options->preemptions >= 0)
-		config.preemptions = (unsigned int)options->preemptions;
 	while (config.actors < ACTORS && which->actor[config.actors][0].verb)
 		config.actor[config.actors++] = actor;
-	sim_explore(&config, &result);
-	printf("%-20s %u actors, %u preemptions: %6llu orders%s, longest %llu\n", which->name,
-	       config.actors, config.preemptions, (unsigned long long)result.runs,
-	       result.exhausted ? " (all)" : "", (unsigned long long)result.longest);
-	fflush(stdout);
-	if (!options->replay && which->must & ~happened) {
+	orders_play(orders, &config, &result);
+	if (!orders->replay && which->must & ~happened) {
 		fprintf(stderr,
 			"sim: reclaim: %s: not all happened that it is about: 0x%x of 0x%x\n",
 			which->name, happened, which->must);
@@ -531,52 +506,20 @@ static void play(const struct race *which, const struct options *options)
 	}
 }
 
-static int parse(int argc, char **argv, struct options *options)
-{
-	static const struct option names[] = {
-		{ "list", no_argument, NULL, 'l' },
-		{ "race", required_argument, NULL, 'r' },
-		{ "preemptions", required_argument, NULL, 'p' },
-		{ "runs", required_argument, NULL, 'n' },
-		{ "replay", required_argument, NULL, 'y' },
-		{ NULL, 0, NULL, 0 },
-	};
-
-	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-		if (c == 'l')
-			for (size_t i = 0; i < RACES; i++)
-				printf("%-20s %s\n", races[i].name, races[i].about);
-		else if (c == 'r')
-			options->race = optarg;
-		else if (c == 'p')
-			options->preemptions = strtol(optarg, NULL, 0);
-		else if (c == 'n')
-			options->runs = strtoull(optarg, NULL, 0);
-		else if (c == 'y')
-			options->replay = optarg;
-		else
-			return 2;
-		if (c == 'l')
-			return -1;
-	}
-	return optind < argc || (options->replay && !options->race) ? 2 : 0;
-}
-
 int main(int argc, char **argv)
 {
-	struct options options = { .preemptions = -1 };
-	int ret = parse(argc, argv, &options), played = 0;
+	struct orders orders;
+	int played = 0;
 
-	if (ret > 0)
-		fprintf(stderr, "usage: reclaim-races [--list] [--race NAME [--replay SCHEDULE]] "
-				"[--preemptions N] [--runs N]\n");
-	if (ret)
-		return ret > 0 ? ret : 0;
+	if (orders_parse(argc, argv, &orders))
+		return 2;
 	for (size_t i = 0; i < RACES; i++) {
-		if (options.race && strcmp(options.race, races[i].name) != 0)
-			continue;
-		play(&races[i], &options);
-		played++;
+		if (orders.list) {
+			printf("%-20s %s\n", races[i].name, races[i].about);
+		} else if (orders_want(&orders, races[i].name)) {
+			play(&races[i], &orders);
+			played++;
+		}
 	}
-	return played ? 0 : 2;
+	return played || orders.list ? 0 : 2;
 }
