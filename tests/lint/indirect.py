@@ -27,7 +27,7 @@ ALLOWED = {
     },
     'src/pgtable/gather.c': {
         'issue': PORT, 'issue_split': PORT, 'pay': PORT, 'flush': PORT + ', and ' + OPS,
-        'retire': OPS, 's2_gather_flush': PORT, 's2_gather_now': PORT,
+        'retire': OPS, 's2_gather_flush': PORT, 's2_gather_now': PORT, 's2_tlb_all': PORT,
     },
     'src/pgtable/pgtable.c': {
         's2_pt_init': PORT, 's2_pt_init_ops': PORT + ', and ' + OPS,
