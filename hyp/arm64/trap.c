@@ -227,7 +227,18 @@ static void emulate_register(struct hyp_cpu *cpu)
 	reclaim_turn(cpu);
 }
 
-/* No fault of stage 2. */
+/* The TLB holds two entries for an address. It says nothing of what the guest wanted. */
+static void abort_conflict(struct hyp_cpu *cpu, uint64_t far)
+{
+	const struct s2_fault fault = { .kind = S2_FAULT_CONFLICT };
+
+	if (engine_fault(cpu, &fault))
+		hyp_end(HYP_END_ERROR, "a TLB conflict that the engine does not know");
+	watch(cpu, far, REPEAT_SERVED);
+	report_fault(cpu, &fault);
+}
+
+/* No fault of stage 2's tables. */
 static __attribute__((noinline)) void abort_other(struct hyp_cpu *cpu)
 {
 	uint64_t esr = sysreg_read(esr_el2);
@@ -235,6 +246,10 @@ static __attribute__((noinline)) void abort_other(struct hyp_cpu *cpu)
 
 	if ((ESR_EC(esr) & ~4u) != EC_INSN_LOWER) { /* EC_DATA_LOWER */
 		(void)trapped(cpu);
+		return;
+	}
+	if (ESR_FSC(esr) == FSC_TLB_CONFLICT) {
+		abort_conflict(cpu, far);
 		return;
 	}
 	/* Memory itself failed. The guest used it, the guest gets it. */
@@ -267,16 +282,6 @@ static __attribute__((noinline)) int abort_unserved(int error, struct hyp_cpu *c
 	return 0;
 }
 
-/* The TLB holds two entries for an address. It says nothing of what the guest wanted. */
-static __attribute__((noinline)) void abort_conflict(struct hyp_cpu *cpu,
-						     const struct s2_fault *fault, uint64_t far)
-{
-	if (engine_fault(cpu, fault))
-		hyp_end(HYP_END_ERROR, "a TLB conflict that the engine does not know");
-	watch(cpu, far, REPEAT_SERVED);
-	report_fault(cpu, fault);
-}
-
 /* Returns whether the access is to be emulated, if somebody can: cpu->exit has what it is. */
 static int abort_lower(struct hyp_cpu *cpu, uint64_t esr)
 {
@@ -289,12 +294,9 @@ static int abort_lower(struct hyp_cpu *cpu, uint64_t esr)
 		abort_vanished(cpu);
 		return 0;
 	}
-	if (s2_arm64_decode_abort(esr, hpfar, far, &fault, NULL)) {
+	if (s2_arm64_decode_abort(esr, hpfar, far, &fault, NULL) ||
+	    fault.kind == S2_FAULT_CONFLICT) {
 		abort_other(cpu);
-		return 0;
-	}
-	if (fault.kind == S2_FAULT_CONFLICT) {
-		abort_conflict(cpu, &fault, far);
 		return 0;
 	}
 	error = engine_fault(cpu, &fault);

@@ -66,11 +66,16 @@ static void decode_mmio(uint64_t esr, struct s2_arm64_mmio *mmio)
 	mmio->write = (esr & ESR_WNR) != 0;
 }
 
-/* No fault of the tables. A conflict says nothing but that it is one (HPFAR_EL2 is UNKNOWN). */
-static S2_NOINLINE int decode_conflict(unsigned int ec, uint64_t esr, struct s2_fault *fault,
-				       struct s2_arm64_mmio *mmio)
+/*
+ * No fault of the tables. A conflict says nothing but that it is one (HPFAR_EL2 is UNKNOWN). With
+ * the arguments of its caller in their places, so that they need not move there.
+ */
+static S2_NOINLINE int decode_conflict(uint64_t esr, uint64_t hpfar, uint64_t far,
+				       struct s2_fault *fault, struct s2_arm64_mmio *mmio)
 {
-	if ((ec & ~4u) != ESR_EC_IABT || (esr & ESR_FSC) != ESR_FSC_CONFLICT)
+	(void)hpfar;
+	(void)far;
+	if ((esr >> ESR_EC_SHIFT & 0x3b) != ESR_EC_IABT || (esr & ESR_FSC) != ESR_FSC_CONFLICT)
 		return S2_EINVAL;
 	*fault = (struct s2_fault){ .kind = S2_FAULT_CONFLICT };
 	if (mmio)
@@ -86,7 +91,7 @@ int s2_arm64_decode_abort(uint64_t esr, uint64_t hpfar, uint64_t far, struct s2_
 	unsigned int walk = (unsigned int)(esr / ESR_S1PTW) & 1, data = ec / 4 & 1, access;
 
 	if (S2_UNLIKELY((ec & ~4u) != ESR_EC_IABT || class - 1 >= 3))
-		return decode_conflict(ec, esr, fault, mmio);
+		return decode_conflict(esr, hpfar, far, fault, mmio);
 	if (S2_UNLIKELY(walk))
 		access = class == ESR_FSC_PERMISSION ? S2_ACCESS_WRITE : S2_ACCESS_READ;
 	else if (!data)
