@@ -108,14 +108,11 @@ void judge_exit(struct world *w, const struct s2_fault *fault, const struct s2_e
 	const struct s2_memslot *slot = slot_of(w, fault->gpa.gpa);
 	unsigned int attrs = attrs_of(w, fault->gpa.gpa), reason = S2_EXIT_RESUME;
 	int write = fault->access == S2_ACCESS_WRITE, private = (attrs & S2_PAGE_PRIVATE) != 0;
+	int wrong = fault->view && (fault->view == S2_VIEW_PRIVATE) != private;
 
-	if (!slot)
+	if (!slot || (!wrong && write && slot->flags & S2_SLOT_READONLY))
 		reason = S2_EXIT_MMIO;
-	else if (fault->view && (fault->view == S2_VIEW_PRIVATE) != private)
-		reason = S2_EXIT_MEMORY;
-	else if (write && slot->flags & S2_SLOT_READONLY)
-		reason = S2_EXIT_MMIO;
-	else if (write && attrs & S2_PAGE_NOWRITE)
+	else if (wrong || (write && attrs & S2_PAGE_NOWRITE))
 		reason = S2_EXIT_MEMORY;
 	if (exit->reason != reason || exit->has_slot != !!slot)
 		sim_fail(&w->sim, "race: fault at 0x%llx: exit %u, has_slot %u",

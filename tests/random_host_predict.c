@@ -51,6 +51,7 @@ enum mm_result host_predict(struct host_world *w, const struct mm_access *access
 	int exec = access->access == S2_ACCESS_EXEC, write = access->access == S2_ACCESS_WRITE;
 	struct mm_reached r = { .gpa = access->gpa & ~(MM_SIZE - 1) };
 	struct s2_memslot slot;
+	int wrong;
 
 	*exit = (struct s2_exit){ .reason = exec ? S2_EXIT_ABORT : S2_EXIT_MMIO };
 	if (exec && w->vm.flags & S2_VM_EXEC_EXIT)
@@ -59,12 +60,11 @@ enum mm_result host_predict(struct host_world *w, const struct mm_access *access
 	    s2_vm_slot_find(&w->vm, s2_gpa(r.gpa), &w->mm.cpu[0].host, &slot))
 		return MM_EXIT;
 	exit->attrs = r.attrs;
-	if (access->view != S2_VIEW_ANY &&
-	    (access->view == S2_VIEW_PRIVATE) != ((r.attrs & S2_PAGE_PRIVATE) != 0))
-		exit->error = S2_EPERM;
-	else if (write && slot.flags & S2_SLOT_READONLY)
+	wrong = access->view != S2_VIEW_ANY &&
+		(access->view == S2_VIEW_PRIVATE) != ((r.attrs & S2_PAGE_PRIVATE) != 0);
+	if (!wrong && write && slot.flags & S2_SLOT_READONLY)
 		return MM_EXIT;
-	else if ((write && r.deny & S2_W) || (exec && r.deny & S2_X))
+	if (wrong || (write && r.deny & S2_W) || (exec && r.deny & S2_X))
 		exit->error = S2_EPERM;
 	else
 		exit->error = predict_page(w, &r, (enum s2_access)access->access);

@@ -183,8 +183,8 @@ static void check_prefault(struct host_world *w, uint64_t gpa, uint64_t done, en
 		return;
 	should = host_predict_prefault(w, gpa + done, access);
 	if (should != ret)
-		sim_fail(&w->sim, "prefault at 0x%llx: %s, not %s",
-			 (unsigned long long)(gpa + done), s2_strerror(ret), s2_strerror(should));
+		sim_fail(&w->sim, "prefault at 0x%llx: %s, not %s", (unsigned long long)gpa + done,
+			 s2_strerror(ret), s2_strerror(should));
 }
 
 void host_prefault(struct host_world *w, uint64_t gpa, uint64_t *rng)

@@ -21,7 +21,8 @@ struct numbers {
 	uint64_t mapped_device;
 	uint64_t logged; /* faults that the log holds; the tables below are about these */
 	uint64_t lost;   /* faults beyond it */
-	uint64_t kind[S2_FAULT_KINDS][S2_LEVELS + 1];   /* by enum s2_fault_kind and level of the leaf */
+	/* By enum s2_fault_kind and level of the leaf. */
+	uint64_t kind[S2_FAULT_KINDS][S2_LEVELS + 1];
 	uint64_t device[2][S2_LEVELS + 1]; /* [0] RAM, [1] device */
 	double median;                     /* time at EL2 of a fault; see unit */
 	double p99;

@@ -51,7 +51,7 @@ static void fetch_at_point(uint64_t slot, uint64_t frame)
 #define frames_store store_at_point
 #define frames_fetch fetch_at_point
 
-#include "../../hyp/arm64/reclaim.c"
+#include "../../hyp/arm64/reclaim.c" /* as it is: NOLINT(bugprone-suspicious-include) */
 
 void native_reset(void)
 {
