@@ -233,7 +233,7 @@ static S2_ALWAYS_INLINE void split_second(const struct s2_fmt *f, const struct s
  * Replaces blocks by tables of equal leaves one level below: output, rights, type, age and software
  * bits are those of the block, bit for bit. As many neighbours from at->entry on as there are
  * blocks and tables in stock, `most` at most, with one invalidation for all between the writes of
- * each; *n says how many. With FEAT_BBM no entry is invalid meanwhile (though a CPU may fault on nT).
+ * each; *n says how many. With FEAT_BBM no entry is invalid meanwhile (a CPU may fault on nT).
  * S2_STEP_ON without any: look again.
  */
 static S2_ALWAYS_INLINE int split_leaves(const struct s2_fmt *f, const struct s2_at *at,
